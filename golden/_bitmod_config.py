@@ -1,0 +1,238 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of a BitMoD engine, the widths and latencies that follow from them, and the checks of its operands."""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from ._bitmod_quantizer import QuantizedWeight
+from .formats import DEFAULT_SPECIAL_VALUES, Format, max_partial, two_terms
+from .schedule import GroupSchedule, Schedule, Timeline, Timing, engine_timeline
+
+__all__ = ["BitModConfig", "check_activations", "check_weight"]
+
+MANTISSA_BITS = 11
+"""Significand of binary16 with the hidden bit."""
+MAX_EXPONENT = 30
+"""Largest exponent field of a finite binary16."""
+MAX_K = 2**20
+"""Longest reduction that the engine's counters and exponents are checked for."""
+
+
+@dataclass(frozen=True)
+class BitModConfig:
+    """Parameters of a BitMoD engine: one object for golden model, packer and RTL.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Tokens and output channels of a tile, at least 1.
+    lanes : int
+        Elements of K per beat; divides ``group_size``.
+    group_size : 32, 64, 128 or 256
+        Weights along K that share a scale.
+    scale_bits : 2 to 8
+        Bits of a group's unsigned scale code; the dequantizer takes one per cycle.
+    formats : tuple of Format
+        The formats this engine takes. Fewer formats make narrower codes and accumulators.
+    guard_bits : 0 to 13
+        Bits kept below the significand of an aligned activation.
+    output : "float32" or "float16"
+    drain : int
+        Results per beat on ``outputs``; divides ``cols``.
+    max_k : int
+        Longest reduction; bounds the window of the cross-group sum.
+    special_fp3, special_fp4 : four integers
+        Reset contents of the special-value registers in selector order, in code points (FP4 in half units).
+    dequant_chunk : int or None
+        Chunk of the dequantizer's shift-accumulator in bits; None: a single adder.
+    sum_stages : 1 to 6
+        Pipeline stages of the cross-group adder.
+    output_stages : 3 to 26
+        Pipeline stages of the output scaler.
+    """
+
+    rows: int = 8
+    cols: int = 8
+    lanes: int = 4
+    group_size: int = 128
+    scale_bits: int = 8
+    formats: tuple[Format, ...] = tuple(Format)
+    guard_bits: int = 4
+    output: str = "float32"
+    drain: int = 2
+    max_k: int = 16384
+    special_fp3: tuple[int, int, int, int] = DEFAULT_SPECIAL_VALUES[Format.FP3]
+    special_fp4: tuple[int, int, int, int] = DEFAULT_SPECIAL_VALUES[Format.FP4]
+    dequant_chunk: int | None = 20
+    sum_stages: int = 4
+    output_stages: int = 5
+
+    ALIGN_STAGES = 2
+    MAC_STAGES = 3
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "cols", "lanes", "drain", "max_k", "sum_stages", "output_stages"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} must be an integer, not {value!r}")
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value!r}")
+        if self.group_size not in (32, 64, 128, 256):
+            raise ValueError(f"group_size must be 32, 64, 128 or 256, not {self.group_size!r}")
+        if self.group_size % self.lanes:
+            raise ValueError(f"lanes must divide group_size {self.group_size}, not be {self.lanes!r}")
+        if self.scale_bits not in range(2, 9):
+            raise ValueError(f"scale_bits must be 2 to 8, not {self.scale_bits!r}")
+        if self.guard_bits not in range(14):
+            raise ValueError(f"guard_bits must be 0 to 13, not {self.guard_bits!r}")
+        if self.cols % self.drain:
+            raise ValueError(f"drain must divide cols {self.cols}, not be {self.drain!r}")
+        if self.output not in ("float32", "float16"):
+            raise ValueError(f"output must be 'float32' or 'float16', not {self.output!r}")
+        if self.dequant_chunk is not None and self.dequant_chunk < 1:
+            raise ValueError(f"dequant_chunk must be None or at least 1, not {self.dequant_chunk!r}")
+        self._check_formats()
+        if self.max_k > MAX_K:
+            raise ValueError(f"max_k must be at most {MAX_K}, not {self.max_k!r}")
+        if self.sum_stages > 6:
+            raise ValueError(f"sum_stages must be 1 to 6, not {self.sum_stages!r}")
+        if self.output_stages not in range(3, 27):
+            raise ValueError(f"output_stages must be 3 to 26, not {self.output_stages!r}")
+
+    def _check_formats(self) -> None:
+        formats = tuple(Format[f.upper()] if isinstance(f, str) else Format(f) for f in self.formats)
+        if not formats or len(set(formats)) != len(formats):
+            raise ValueError(f"formats must name at least one format, each once, not {self.formats!r}")
+        object.__setattr__(self, "formats", formats)
+        for name in ("special_fp3", "special_fp4"):
+            values = tuple(map(int, getattr(self, name)))
+            if len(values) != 4:
+                raise ValueError(f"{name} must be four integers, not {values!r}")
+            for value in values:
+                two_terms(value)
+            object.__setattr__(self, name, values)
+
+    @property
+    def special_values(self) -> dict[Format, tuple[int, int, int, int]]:
+        """Contents of the special-value registers by format."""
+        return {Format.FP3: self.special_fp3, Format.FP4: self.special_fp4}
+
+    @property
+    def code_bits(self) -> int:
+        """Width of a weight's slot on the ``weights`` stream: that of the widest format."""
+        return max(fmt.bits for fmt in self.formats)
+
+    @property
+    def group_beats(self) -> int:
+        """Beats of a full group."""
+        return self.group_size // self.lanes
+
+    @property
+    def aligned_bits(self) -> int:
+        """Width of an aligned activation, two's complement."""
+        return MANTISSA_BITS + self.guard_bits + 1
+
+    @property
+    def max_aligned(self) -> int:
+        """Largest magnitude of an aligned activation."""
+        return (2**MANTISSA_BITS - 1) << self.guard_bits
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Width of a group's partial sum: it cannot overflow, whatever the codes."""
+        largest = max(max_partial(fmt, self.special_values.get(fmt)) for fmt in self.formats)
+        return (self.max_aligned * largest * self.group_size).bit_length() + 1
+
+    @property
+    def product_bits(self) -> int:
+        """Width of a dequantized group sum, exact."""
+        return self.accumulator_bits + self.scale_bits
+
+    @property
+    def exponent_bias(self) -> int:
+        """A group's product ``p`` at alignment E stands for ``p * 2**(E + exponent_bias)``."""
+        return -25 - self.guard_bits
+
+    @property
+    def max_groups(self) -> int:
+        """Most groups that a cross-group sum takes."""
+        return ceil(self.max_k / self.group_size)
+
+    @property
+    def dequant_cycles(self) -> int:
+        """Cycles of a bit-serial dequantization, the skew of its chunks included."""
+        chunks = 1 if self.dequant_chunk is None else ceil(self.product_bits / self.dequant_chunk)
+        return self.scale_bits + chunks - 1
+
+    @property
+    def timing(self) -> Timing:
+        """Latencies of the engine; the RTL is built from the same stages and the benches assert the cycles.
+
+        Group ends keep a distance: the dequantizers' results are visited row by row before the next ones replace them, a
+        column's scale register is empty before the next code enters it, and a row's sum is written before it is read again.
+        """
+        capture = self.ALIGN_STAGES + self.MAC_STAGES + 1
+        return Timing(
+            interval=max(self.dequant_cycles + self.rows - 1, capture + self.scale_bits - 1, self.sum_stages + 1),
+            result=capture + self.dequant_cycles + self.sum_stages + 1,
+            output=self.output_stages,
+            drain_beats=self.rows * self.cols // self.drain,
+        )
+
+    def schedule(self, qweight: QuantizedWeight, activations: object = None) -> Schedule:
+        """The groups of one tile. The activations do not matter to this scheme."""
+        check_weight(qweight, self)
+        k = qweight.shape[1]
+        groups = []
+        for index, fmt in enumerate(map(Format, qweight.group_formats)):
+            elements = min(self.group_size, k - index * self.group_size)
+            groups.append(GroupSchedule(elements, ceil(elements / self.lanes), fmt.terms, format=fmt.name))
+        return Schedule(tuple(groups))
+
+    def timeline(self, m: int, n: int, schedule: Schedule) -> Timeline:
+        """Cycles, busy cycles, utilization and occupancy of ``X[m, K] @ W[n, K].T``."""
+        return engine_timeline(m, n, schedule, self.timing, rows=self.rows, cols=self.cols, lanes=self.lanes)
+
+    def cycles(self, m: int, n: int, k: int, schedule: Schedule) -> int:
+        """Exact cycles of the RTL from the first beat offered to the last output, streams always valid and ready."""
+        if schedule.elements != k:
+            raise ValueError(f"k must be the schedule's {schedule.elements}, not {k!r}")
+        return self.timeline(m, n, schedule).cycles
+
+
+def check_weight(qweight: QuantizedWeight, config: BitModConfig) -> None:
+    """Refuse, with a ValueError that names the rule, a weight that an engine of this config cannot take."""
+    if qweight.scale_bits is None:
+        raise ValueError("qweight must have second-level scales (scale_bits 2 to 8), not scale_bits=None")
+    if qweight.scale_bits != config.scale_bits:
+        raise ValueError(f"qweight.scale_bits must be the config's {config.scale_bits}, not {qweight.scale_bits!r}")
+    if qweight.group_size != config.group_size:
+        raise ValueError(f"qweight.group_size must be the config's {config.group_size}, not {qweight.group_size!r}")
+    if qweight.shape[1] > config.max_k:
+        raise ValueError(f"K must be at most max_k {config.max_k}, not {qweight.shape[1]}")
+    for fmt in map(Format, np.unique(qweight.group_formats)):
+        if fmt not in config.formats:
+            raise ValueError(f"qweight's format {fmt.name} must be one of the config's {[f.name for f in config.formats]}")
+        if fmt.is_float and tuple(qweight.special_values[fmt]) != config.special_values[fmt]:
+            raise ValueError(
+                f"qweight.special_values of {fmt.name} must be the config's {config.special_values[fmt]}, "
+                f"not {tuple(qweight.special_values[fmt])}"
+            )
+    scales = qweight.channel_scales
+    if not np.all(np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)):
+        raise ValueError("qweight.channel_scales must be positive normal float32 numbers")
+
+
+def check_activations(x: np.ndarray, k: int | None = None) -> np.ndarray:
+    """Return x as float16 [M, K]; a wider input is refused, since its rounding is the caller's decision."""
+    x = np.asarray(x)
+    if x.dtype != np.float16:
+        raise TypeError(f"x must be float16, not {x.dtype}")
+    if x.ndim != 2 or 0 in x.shape:
+        raise ValueError(f"x must have shape [M, K] with M, K at least 1, not {x.shape}")
+    if k is not None and x.shape[1] != k:
+        raise ValueError(f"x must have K = {k} like the weight, not {x.shape[1]}")
+    return x

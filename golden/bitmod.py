@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""BitMoD: what the engine computes, to the bit (docs/bitmod.md gives the reasons).
+
+For one token, one output channel and one group of weights, with g guard bits:
+
+* The alignment E starts at 1 and, beat by beat, rises to the largest exponent seen. Each activation's significand is
+  shifted to it and rounded once: ``A = round(significand * 2**g / 2**(E - exponent))``.
+* The partial sum moves with it, ``acc <- (acc >> d) + sum(A * q)`` with d the rise and q the integer code points; the
+  bit-serial terms of q change nothing in the value.
+* The group's scale code multiplies the sum exactly, and the product joins the output's binary32 sum with one rounding:
+  ``S <- RNE(S + acc * scale_code * 2**(E - 25 - g))``.
+
+At the end ``y = RNE(S * channel_scale)`` in binary32 or binary16. Source of the scheme: BitMoD (HPCA 2025), sections III, IV.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._bitmod_config import BitModConfig, check_activations, check_weight
+from ._bitmod_pack import pack, pack_activations, unpack, unpack_outputs
+from ._bitmod_quantizer import QuantizedWeight, quantize
+from .floating import accumulate_float32, scale_round
+
+__all__ = [
+    "BitModConfig",
+    "Flags",
+    "QuantizedWeight",
+    "align",
+    "error_bound",
+    "matmul",
+    "pack",
+    "pack_activations",
+    "quantize",
+    "reference",
+    "unpack",
+    "unpack_outputs",
+]
+
+class Flags(NamedTuple):
+    """Per tile [ceil(M / rows), ceil(N / cols)]: what the engine reports beside the numbers.
+
+    nonfinite
+        An activation of the tile was infinite or NaN; it contributed nothing.
+    overflow
+        A result of the tile exceeded the output format and became infinite.
+    """
+
+    nonfinite: np.ndarray
+    overflow: np.ndarray
+
+
+def _fields(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Sign, effective exponent and significand of binary16; non-finite ones are zero and marked."""
+    bits = x.view(np.uint16).astype(np.int64)
+    exponent = bits >> 10 & 31
+    nonfinite = exponent == 31
+    significand = np.where(nonfinite, 0, bits & 1023 | (exponent != 0) << 10)
+    return bits >> 15, np.where(nonfinite, 1, np.maximum(exponent, 1)), significand, nonfinite
+
+
+def align(x: np.ndarray, config: BitModConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Align the activations of one group of K (float16 [M, k], k a multiple of lanes).
+
+    Returns the aligned activations int64 [M, k], and int64 [M, beats] each beat's alignment E and its rise over the beat
+    before (the first rise counts from 1).
+    """
+    m, k = x.shape
+    sign, exponent, significand, _ = _fields(x)
+    beats = exponent.reshape(m, k // config.lanes, config.lanes)
+    alignment = np.maximum.accumulate(beats.max(axis=2), axis=1)
+    shift = np.repeat(alignment, config.lanes, axis=1) - exponent
+    magnitude = ((significand << config.guard_bits << 1 >> shift) + 1) >> 1
+    rise = np.diff(alignment, axis=1, prepend=1)
+    return np.where(sign, -magnitude, magnitude), alignment, rise
+
+
+def _group_slices(k: int, group_size: int) -> list[slice]:
+    return [slice(start, min(start + group_size, k)) for start in range(0, k, group_size)]
+
+
+def _group_sum(x: np.ndarray, values: np.ndarray, config: BitModConfig) -> tuple[np.ndarray, np.ndarray]:
+    """One group's partial sums int64 [M, N] and final alignments int64 [M]; x [M, k], values [N, k]."""
+    pad = -x.shape[1] % config.lanes
+    aligned, alignment, rise = align(np.pad(x, ((0, 0), (0, pad))), config)
+    weights = np.pad(values, ((0, 0), (0, pad))).astype(np.float64)
+    acc = np.zeros((x.shape[0], len(values)), np.int64)
+    for beat in range(alignment.shape[1]):
+        lanes = slice(beat * config.lanes, (beat + 1) * config.lanes)
+        # float64 products of these integers are exact and use BLAS
+        dot = aligned[:, lanes].astype(np.float64) @ weights[:, lanes].T
+        acc = (acc >> rise[:, beat, None]) + dot.astype(np.int64)
+    return acc, alignment[:, -1]
+
+
+def matmul(
+    x: np.ndarray, qweight: QuantizedWeight, config: BitModConfig, flags: bool = False
+) -> np.ndarray | tuple[np.ndarray, Flags]:
+    """The engine's answer bit for bit: x float16 [M, K] -> y [M, N] in the config's output format, and its flags."""
+    check_weight(qweight, config)
+    x = check_activations(x, qweight.shape[1])
+    total = np.zeros((len(x), qweight.shape[0]), np.float32)
+    for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
+        acc, alignment = _group_sum(x[:, group], qweight.values[:, group], config)
+        product = acc * qweight.scale_codes[:, index].astype(np.int64)
+        total = accumulate_float32(total, product, alignment[:, None] + config.exponent_bias)
+    y, overflow = scale_round(total, qweight.channel_scales[None, :], np.dtype(config.output))
+    if not flags:
+        return y
+    nonfinite = np.broadcast_to(_fields(x)[3].any(axis=1)[:, None], y.shape)
+    return y, Flags(*(_any_in_tile(mask, config) for mask in (nonfinite, overflow)))
+
+
+def _any_in_tile(mask: np.ndarray, config: BitModConfig) -> np.ndarray:
+    m, n = mask.shape
+    mask = np.pad(mask, ((0, -m % config.rows), (0, -n % config.cols)))
+    tiles = mask.reshape(mask.shape[0] // config.rows, config.rows, -1, config.cols)
+    return tiles.any(axis=(1, 3))
+
+
+def _exact_weight(qweight: QuantizedWeight) -> np.ndarray:
+    """values * scale_code, integers in float64 [N, K]."""
+    repeated = np.repeat(qweight.scale_codes.astype(np.float64), qweight.group_size, axis=1)
+    return qweight.values * repeated[:, : qweight.shape[1]]
+
+
+def reference(x: np.ndarray, qweight: QuantizedWeight) -> np.ndarray:
+    """Float64 product of the quantized operands; non-finite activations count as zero."""
+    if qweight.scale_bits is None:
+        raise ValueError("qweight must have second-level scales (scale_bits 2 to 8), not scale_bits=None")
+    x = check_activations(x, qweight.shape[1])
+    finite = np.where(np.isfinite(x), x, 0).astype(np.float64)
+    return (finite @ _exact_weight(qweight).T) * qweight.channel_scales.astype(np.float64)
+
+
+def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BitModConfig) -> np.ndarray:
+    """Worst case of ``|matmul - reference|`` [M, N], derived from the operands, for results that do not overflow.
+
+    A group's sum is off by half a unit of its last alignment for each weight (one rounding an activation) and by less
+    than two units for all its right shifts together (each loses less than a unit, units double). The cross-group sum
+    rounds once a group (2**-24 of the running magnitude), the output once (half a unit in the last place).
+    """
+    check_weight(qweight, config)
+    x = check_activations(x, qweight.shape[1])
+    bound = np.zeros((len(x), qweight.shape[0]))
+    magnitude = np.zeros_like(bound)
+    for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
+        acc, alignment = _group_sum(x[:, group], qweight.values[:, group], config)
+        unit = np.ldexp(1.0, alignment + config.exponent_bias)[:, None]
+        scale = qweight.scale_codes[:, index].astype(np.float64)
+        bound += (np.abs(qweight.values[:, group]).sum(axis=1) / 2 + 2) * unit * scale
+        magnitude += np.abs(acc) * unit * scale
+        bound += magnitude * 2.0**-24
+    scale = qweight.channel_scales.astype(np.float64)
+    epsilon, tiny = (2.0**-24, 2.0**-150) if config.output == "float32" else (2.0**-11, 2.0**-25)
+    return bound * scale * (1 + epsilon) + np.abs(reference(x, qweight)) * epsilon + tiny

@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The BitMoD engine: its core, and the core in the shell."""
+
+from math import ceil
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..dequant.bitmod import BitSerialDequantizer, ColumnSum
+from ..golden.bitmod import BitModConfig
+from ..hdl.aligner import Aligner
+from ..hdl.floating import Float16, Float32, FloatScale
+from ..hdl.pipeline import delay
+from ..pe.bitmod import GroupMac, TermEncoder, plane_shifts
+from ..pe.special import SpecialValues, SpecialWrite, float_formats
+from ._bitmod_readout import Readout
+from .emit import cell
+from .engine import Engine, core_members
+
+__all__ = ["BitModCore", "BitModEngine", "OutputUnit"]
+
+
+class OutputUnit(wiring.Component):
+    """Multiplies ``drain`` sums by their channel scales, rounded once to the output format."""
+
+    def __init__(self, config: BitModConfig):
+        self.config = config
+        self.out_format = Float32 if config.output == "float32" else Float16
+        super().__init__({
+            "results": In(data.ArrayLayout(Float32, config.drain)),
+            "constants": In(data.ArrayLayout(Float32, config.drain)),
+            "flags": In(FLAGS),
+            "payload": Out(data.StructLayout(output_fields(config))),
+        })
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``results`` to ``payload``."""
+        return self.config.output_stages
+
+    def elaborate(self, platform):
+        m = Module()
+        overflows = []
+        for i in range(self.config.drain):
+            m.submodules[f"scale_{i}"] = scale = FloatScale(self.out_format, product_stages=self.latency - 2)
+            m.d.comb += [
+                scale.sum.eq(self.results[i]),
+                scale.scale.eq(self.constants[i]),
+                self.payload.data[i].eq(scale.y),
+            ]
+            overflows.append(scale.overflow)
+        m.d.comb += [
+            self.payload.overflow.eq(Cat(overflows).any()),
+            self.payload.nonfinite.eq(delay(m, self.flags.nonfinite, self.latency, "nonfinite")),
+        ]
+        return m
+
+
+FLAGS = data.StructLayout({"nonfinite": 1})
+
+
+def output_fields(config: BitModConfig) -> dict[str, object]:
+    """Payload of ``outputs`` without ``last``; golden's ``output_fields`` names the same."""
+    out_format = Float32 if config.output == "float32" else Float16
+    return {"data": data.ArrayLayout(out_format, config.drain), "nonfinite": 1, "overflow": 1}
+
+
+class BitModCore(wiring.Component):
+    """The array: an aligner a row, an encoder and a cross-group sum a column, a MAC and a dequantizer a pair.
+
+    Members beside the shell's (:func:`subbyte.top.engine.core_members`)
+    -------
+    special_values : In(SpecialWrite)
+        Writes a special-value register; while no tile is under way.
+    """
+
+    def __init__(self, config: BitModConfig):
+        self.config = config
+        self.group_beats = config.group_beats
+        self.max_terms = max(fmt.terms for fmt in config.formats)
+        self.max_passes = 1
+        self.interval = config.timing.interval
+        self.weights_layout = data.StructLayout({
+            "codes": data.ArrayLayout(data.ArrayLayout(config.code_bits, config.lanes), config.cols),
+            "selectors": data.ArrayLayout(2, config.cols),
+            "format": 3,
+        })
+        self.activations_layout = data.StructLayout({
+            "data": data.ArrayLayout(data.ArrayLayout(Float16, config.lanes), config.rows),
+        })
+        self.group_layout = data.ArrayLayout(data.StructLayout({"code": config.scale_bits, "unused": 32 - config.scale_bits}),
+                                             config.cols)
+        self.constants_layout = data.ArrayLayout(Float32, config.cols)
+        self.result_shape = Float32
+        self.flags_layout = FLAGS
+        self.output_fields = output_fields(config)
+        self.errors_layout = data.StructLayout({
+            "format_changed": 1, "format_unsupported": 1, "special_value": 1, "nonfinite": 1,
+        })
+        self.settings = {"special_values": In(SpecialWrite)} if float_formats(config) else {}
+        super().__init__({**core_members(self), **self.settings})
+
+    def output_unit(self) -> OutputUnit:
+        """What the drain sends results through."""
+        return OutputUnit(self.config)
+
+    def describe(self) -> dict[str, object]:
+        """Figures for the manifest, in cycles unless named otherwise."""
+        timing = self.config.timing
+        return {
+            "terms": {fmt.name: fmt.terms for fmt in self.config.formats},
+            "accumulator_bits": self.config.accumulator_bits,
+            "product_bits": self.config.product_bits,
+            "shortest_group_without_stall": timing.interval,
+            "latency_last_term_to_first_output": timing.result + timing.output,
+            "shortest_k_that_hides_the_drain": {
+                fmt.name: ceil((timing.result + timing.drain_beats) / fmt.terms) * self.config.lanes
+                for fmt in self.config.formats
+            },
+        }
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        self._watch_format(m)
+        aligners = self._place_aligners(m)
+        encoders = self._place_encoders(m)
+        m.submodules.readout = readout = Readout(config)
+        self._connect_readout(m, readout, aligners)
+        rises = [delay(m, aligner.rise, 2, f"rise_{r}") for r, aligner in enumerate(aligners)]
+        first = delay(m, self.step.valid & self.step.first.group, 4, "first", reset=True)
+        shift = delay(m, self._plane_shift(), 3, "shift", reset=True)
+        for c in range(config.cols):
+            m.submodules[f"sum_{c}"] = cell(platform, column := ColumnSum(config), "bitmod_column_sum")
+            m.d.comb += [
+                column.visit.eq(readout.visit),
+                column.alignment.eq(readout.visited_alignment),
+                column.first.eq(readout.first_group),
+                column.last.eq(readout.last_group),
+            ]
+            for r in range(config.rows):
+                m.submodules[f"mac_{r}_{c}"] = cell(platform, mac := GroupMac(config), "bitmod_mac")
+                m.submodules[f"dequant_{r}_{c}"] = cell(platform, dequant := BitSerialDequantizer(config), "bitmod_dequant")
+                m.d.comb += [
+                    mac.aligned.eq(aligners[r].aligned),
+                    mac.rise.eq(rises[r]),
+                    mac.terms.eq(encoders[c].terms),
+                    mac.negations.eq(encoders[c].negations),
+                    mac.shift.eq(shift),
+                    mac.first.eq(first),
+                    dequant.sum.eq(mac.sum),
+                    dequant.capture.eq(readout.capture),
+                    dequant.first.eq(readout.first_bit),
+                    dequant.active.eq(readout.active),
+                    dequant.scale_bit.eq(readout.scale_bits[c]),
+                    column.products[r].eq(dequant.product),
+                    self.results[r][c].eq(column.results[r]),
+                ]
+        return m
+
+    def _watch_format(self, m):
+        """Terms of the format, and what is wrong with it."""
+        fmt = Signal(3, reset_less=True)
+        with m.If(self.step.valid):
+            m.d.sync += fmt.eq(self.weights.format)
+        m.d.comb += [
+            self.passes.eq(1),
+            self.errors.format_changed.eq(self.step.valid & ~self.step.first.group & (self.weights.format != fmt)),
+        ]
+        with m.Switch(self.weights.format):
+            for supported in self.config.formats:
+                with m.Case(supported.value):
+                    m.d.comb += self.terms.eq(supported.terms)
+            with m.Default():
+                m.d.comb += [self.terms.eq(1), self.errors.format_unsupported.eq(self.step.valid)]
+
+    def _plane_shift(self):
+        """One-hot plane shift of this cycle's term, zero without a term."""
+        is_float = Cat(self.weights.format == fmt.value for fmt in float_formats(self.config)).any()
+        per_term = Mux(is_float, 1, 2)
+        amount = self.step.index.term * per_term
+        return Cat(self.step.valid & (amount == shift) for shift in plane_shifts(self.config))
+
+    def _place_aligners(self, m):
+        """One for each row; together they know whether the tile has met an infinity or NaN."""
+        aligners = []
+        for r in range(self.config.rows):
+            m.submodules[f"aligner_{r}"] = aligner = Aligner(self.config.lanes, self.config.guard_bits)
+            m.d.comb += [
+                aligner.beat.eq(self.activations.data[r]),
+                aligner.valid.eq(self.step.valid),
+                aligner.first.eq(self.step.first.group),
+            ]
+            aligners.append(aligner)
+        met, so_far = Signal(), Signal()
+        m.d.comb += [
+            self.errors.nonfinite.eq(Cat(aligner.nonfinite for aligner in aligners).any()),
+            met.eq(self.errors.nonfinite | so_far & ~self.step.first.tile),
+        ]
+        with m.If(self.step.valid):
+            m.d.sync += so_far.eq(met)
+            with m.If(self.step.last.tile):
+                m.d.sync += self.flags.nonfinite.eq(met)
+        return aligners
+
+    def _place_encoders(self, m):
+        """One for each column, and the special-value registers that all of them share."""
+        m.submodules.special = special = SpecialValues(self.config)
+        if self.settings:
+            m.d.comb += [special.write.eq(self.special_values), self.errors.special_value.eq(special.refused)]
+        encoders = []
+        for c in range(self.config.cols):
+            m.submodules[f"encoder_{c}"] = encoder = TermEncoder(self.config)
+            m.d.comb += [
+                encoder.codes.eq(self.weights.codes[c]),
+                encoder.format.eq(self.weights.format),
+                encoder.term.eq(self.step.index.term),
+                encoder.special.eq(special.terms),
+                encoder.selector.eq(self.weights.selectors[c]),
+                encoder.load.eq(self.step.valid & self.step.first.group),
+            ]
+            encoders.append(encoder)
+        return encoders
+
+    def _connect_readout(self, m, readout, aligners):
+        m.d.comb += [
+            readout.group_end.eq(self.step.valid & self.step.last.group),
+            readout.starts_tile.eq(self.step.index.group == 0),
+            readout.ends_tile.eq(self.step.last.tile),
+            self.done.eq(readout.done),
+        ]
+        m.d.comb += [readout.codes[c].eq(self.scales[c].code) for c in range(self.config.cols)]
+        m.d.comb += [readout.alignments[r].eq(aligner.alignment) for r, aligner in enumerate(aligners)]
+
+
+class BitModEngine(Engine):
+    """The BitMoD engine: weights in INT8 to INT3, FP4, FP3; binary16 activations.
+
+    * Throughput: ``rows * cols * lanes`` products in as many cycles as the group's format has terms.
+    * Cycles: ``config.cycles``, exactly.
+
+    Parameters
+    ----------
+    config : BitModConfig
+    """
+
+    def __init__(self, config: BitModConfig | None = None):
+        self.config = config or BitModConfig()
+        super().__init__(BitModCore(self.config))

@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The shell around every scheme's core: streams, sequencing, waits, drain and error flags.
+
+A core owns arithmetic and nothing else. It is a component with
+
+* attributes ``config`` (rows, cols, lanes, drain), ``group_beats``, ``max_terms``, ``max_passes``, ``interval`` (shortest
+  distance of group ends), ``weights_layout``, ``activations_layout``, ``group_layout``, ``constants_layout``,
+  ``result_shape``, ``flags_layout``, ``output_fields``, ``errors_layout``, ``settings`` (members that become ports of the
+  engine) and ``output_unit()``, a new component with ``results``, ``constants``, ``flags`` in, ``payload`` out and ``latency``;
+* members :meth:`core_members` lists, ``settings`` added.
+"""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .drain import Drain
+from .replay import Replay
+from .sequencer import Sequencer, Step, nest
+
+__all__ = ["Engine", "core_members", "levels_of"]
+
+SHELL_ERRORS = ("k_mismatch", "scales_order")
+
+
+def levels_of(core):
+    """The schedule nest with a core's limits."""
+    return nest(terms=core.max_terms, beats=core.group_beats, passes=core.max_passes)
+
+
+def core_members(core) -> dict[str, wiring.Member]:
+    """Members that the shell connects to.
+
+    step : the term that is performed; ``weights``, ``activations`` are those of its beat.
+    scales : of the group, with the step that is its last.
+    terms, passes : what the beat on ``weights`` takes, combinational.
+    results, flags, done : of a finished tile, as :class:`~subbyte.top.drain.Drain` wants them.
+    errors : what is wrong in this cycle.
+    """
+    config = core.config
+    return {
+        "step": In(Step(levels_of(core))),
+        "weights": In(core.weights_layout),
+        "activations": In(core.activations_layout),
+        "scales": In(core.group_layout),
+        "terms": Out(range(core.max_terms + 1)),
+        "passes": Out(range(core.max_passes + 1)),
+        "results": Out(data.ArrayLayout(data.ArrayLayout(core.result_shape, config.cols), config.rows)),
+        "flags": Out(core.flags_layout),
+        "done": Out(1),
+        "errors": Out(core.errors_layout),
+    }
+
+
+class Engine(wiring.Component):
+    """An engine: a core in the shell.
+
+    A beat is offered on ``weights`` and ``activations`` together, worked on for as many cycles as it has terms, and accepted in
+    the last of them. ``ready`` of one stream depends on ``valid`` of the others.
+
+    Members
+    -------
+    weights, activations : In(stream)
+        Operands; ``last`` in the last beat of a tile.
+    scales : In(stream)
+        A beat for each group (``data.group``), accepted with the group's last term; then, ``last`` set, one with the
+        tile's constants (``data.tile``).
+    outputs : Out(stream)
+        Results; ``last`` in the last beat of a tile.
+    errors : Out(StructLayout)
+        Sticky until ``clear_errors``. ``k_mismatch``: ``last`` of weights and activations disagree; the tile ends with
+        the earlier. ``scales_order``: ``last`` on a group's scales or missing on the constants. Others: the core's.
+    clear_errors : In(1)
+    """
+
+    def __init__(self, core):
+        self.core = core
+        self.errors_layout = data.StructLayout({**{name: 1 for name in SHELL_ERRORS}, **core.errors_layout.members})
+        super().__init__({
+            "weights": In(stream.Signature(data.StructLayout({**core.weights_layout.members, "last": 1}))),
+            "activations": In(stream.Signature(data.StructLayout({**core.activations_layout.members, "last": 1}))),
+            "scales": In(stream.Signature(data.StructLayout({
+                "data": data.UnionLayout({"group": core.group_layout, "tile": core.constants_layout}), "last": 1,
+            }))),
+            "outputs": Out(stream.Signature(data.StructLayout({**core.output_fields, "last": 1}))),
+            "errors": Out(self.errors_layout),
+            "clear_errors": In(1),
+            **core.settings,
+        })
+
+    def describe(self) -> dict[str, object]:
+        """Figures for the manifest."""
+        return self.core.describe()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = self.core
+        m.submodules.sequencer = sequencer = Sequencer(levels_of(core))
+        m.submodules.drain = drain = Drain(core)
+        activations = self._replayed(m, sequencer)
+        step = sequencer.step
+        offered, waiting = Signal(), Signal()
+        m.d.comb += [
+            offered.eq(self.weights.valid & activations.valid),
+            sequencer.advance.eq(offered & ~waiting),
+            self.weights.ready.eq(step.valid & step.last.beat),
+            activations.ready.eq(step.valid & step.last.beat),
+            core.step.eq(step),
+        ]
+        self._find_ends(m, sequencer, activations.payload.last)
+        constants_due = self._take_scales(m, step, drain)
+        m.d.comb += waiting.eq(
+            step.last.group & (self._too_close(m, step) | constants_due | ~self.scales.valid)
+            | step.last.tile & drain.busy
+        )
+        for name in core.weights_layout.members:
+            m.d.comb += core.weights[name].eq(self.weights.payload[name])
+        for name in core.activations_layout.members:
+            m.d.comb += core.activations[name].eq(activations.payload[name])
+        for name, member in core.settings.items():
+            inner, outer = getattr(core, name), getattr(self, name)
+            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+        m.d.comb += [
+            drain.begin.eq(step.valid & step.last.tile),
+            drain.done.eq(core.done),
+            drain.results.eq(core.results),
+            drain.flags.eq(core.flags),
+        ]
+        wiring.connect(m, wiring.flipped(self.outputs), drain.outputs)
+        self._collect_errors(m, step, activations, constants_due)
+        return m
+
+    def _replayed(self, m, sequencer):
+        """The activations, through a replay buffer where the core makes several passes."""
+        if self.core.max_passes == 1:
+            return self.activations
+        m.submodules.replay = replay = Replay(self.activations.payload.shape(), self.core.group_beats)
+        wiring.connect(m, wiring.flipped(self.activations), replay.i)
+        m.d.comb += [
+            replay.index.eq(sequencer.step.index.beat),
+            replay.again.eq(sequencer.step.index["pass"] != 0),
+        ]
+        return replay.o
+
+    def _find_ends(self, m, sequencer, activations_last):
+        """Where each level of the nest ends."""
+        index, at_end = sequencer.step.index, sequencer.at_end
+        tile_end = Signal()
+        m.d.comb += [
+            tile_end.eq(self.weights.payload.last | activations_last),
+            at_end.term.eq(index.term == self.core.terms - 1),
+            at_end.beat.eq((index.beat == self.core.group_beats - 1) | tile_end),
+            at_end["pass"].eq(index["pass"] == self.core.passes - 1),
+            at_end.group.eq(tile_end),
+        ]
+
+    def _too_close(self, m, step):
+        """Counts the cycles since the last group's end; high while the next one may not come."""
+        remaining = Signal(range(self.core.interval))
+        with m.If(step.valid & step.last.group):
+            m.d.sync += remaining.eq(self.core.interval - 1)
+        with m.Elif(remaining != 0):
+            m.d.sync += remaining.eq(remaining - 1)
+        return remaining != 0
+
+    def _take_scales(self, m, step, drain):
+        """Scales of a group go to the core with its last term; the beat after a tile's last group goes to the drain."""
+        constants_due = Signal()
+        group_end = step.valid & step.last.group
+        m.d.comb += [
+            self.core.scales.eq(self.scales.payload.data.group),
+            self.scales.ready.eq(group_end | constants_due),
+            drain.constants.eq(self.scales.payload.data.tile),
+            drain.load.eq(constants_due & self.scales.valid),
+        ]
+        with m.If(step.valid & step.last.tile):
+            m.d.sync += constants_due.eq(1)
+        with m.Elif(self.scales.valid):
+            m.d.sync += constants_due.eq(0)
+        return constants_due
+
+    def _collect_errors(self, m, step, activations, constants_due):
+        found = Signal(self.errors_layout)
+        m.d.comb += [
+            found.k_mismatch.eq(
+                step.valid & step.last.beat & (self.weights.payload.last != (activations.payload.last & step.last.group))
+            ),
+            found.scales_order.eq(
+                self.scales.valid & self.scales.ready & (self.scales.payload.last != constants_due)
+            ),
+        ]
+        for name in self.core.errors_layout.members:
+            m.d.comb += found[name].eq(self.core.errors[name])
+        kept = Mux(self.clear_errors, 0, self.errors.as_value())
+        m.d.sync += self.errors.as_value().eq(kept | found.as_value())
