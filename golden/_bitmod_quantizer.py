@@ -1,0 +1,362 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""BitMoD's weight quantizer, equal to the authors' float16 arithmetic to the bit.
+
+Every operator rounds to binary16 as in the published code: a quantizer in wider arithmetic picks other codes for about
+1 weight in 2000 and other special values for up to a quarter of the groups. What is stored per group (selector, scale)
+and the second-level scale are the hardware's own packing.
+"""
+
+import difflib
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .formats import DEFAULT_SPECIAL_VALUES, Format, code_points, encode, two_terms
+
+__all__ = ["FORMATS", "GROUP_SIZES", "QuantizedWeight", "quantize"]
+
+GROUP_SIZES = (32, 64, 128, 256)
+"""Group sizes that the quantizer accepts."""
+
+_SELECTORS = ("er-pos", "er-neg", "ea-pos", "ea-neg")
+_INTEGERS = {fmt.name.lower(): fmt for fmt in Format if not fmt.is_float}
+_FLOATS = {fmt.name.lower(): fmt for fmt in Format if fmt.is_float}
+
+_CANDIDATES = {
+    **{name: (fmt, (None,)) for name, fmt in (_INTEGERS | _FLOATS).items()},
+    **{f"bitmod-{name}": (fmt, (0, 1, 2, 3)) for name, fmt in _FLOATS.items()},
+    **{f"{name}-{kind}": (fmt, (selector,))
+       for name, fmt in _FLOATS.items() for selector, kind in enumerate(_SELECTORS)},
+}
+
+FORMATS = tuple(_CANDIDATES)
+"""Names that `quantize` takes: plain types, ``bitmod-*`` (special value chosen per group) and fixed special values."""
+
+_SCALE_MIN, _SCALE_MAX = np.float16(1e-5), np.float16(1e4)
+_WORST_ERROR = np.float16(1e3)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedWeight:
+    """A weight matrix in BitMoD's formats, by groups along K.
+
+    Attributes
+    ----------
+    group_fmts : tuple of str, length groups
+        Name of each group's type, one of `FORMATS`.
+    codes : uint8 [N, K]
+        The stored bits.
+    values : int16 [N, K]
+        The integer code points: what the hardware multiplies.
+    scales : float16 [N, groups]
+        First-level scales for `values`; a group that no type represents has all-zero codes and the smallest scale.
+    selectors : uint8 [N, groups]
+        Which special value a group uses, 0 where its type has none.
+    scale_codes : uint8 [N, groups] or None
+        Second level: the group's scale in units of its row's channel scale.
+    channel_scales : float32 [N] or None
+        Second level: one scale for each output channel.
+    group_size : int
+        Weights in a group; the last group of a row may be shorter.
+    scale_bits : int or None
+        Width of `scale_codes`; None without second level.
+    special_values : dict of Format to tuple of int
+        The special-value registers in selector order, for each floating-point format that occurs.
+    """
+
+    group_fmts: tuple[str, ...]
+    codes: np.ndarray
+    values: np.ndarray
+    scales: np.ndarray
+    selectors: np.ndarray
+    scale_codes: np.ndarray | None
+    channel_scales: np.ndarray | None
+    group_size: int
+    scale_bits: int | None
+    special_values: dict[Format, tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        rows, groups = self.scales.shape
+        if len(self.group_fmts) != groups or groups != -(-self.values.shape[1] // self.group_size):
+            raise ValueError(f"group_fmts and scales must have one entry for each group of {self.group_size!r} in "
+                             f"{self.values.shape[1]!r} columns, not {len(self.group_fmts)!r} and {groups!r}")
+        for name, shape in {"codes": self.values.shape, "selectors": (rows, groups), "scale_codes": (rows, groups),
+                            "channel_scales": (rows,)}.items():
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} must have the shape {shape!r}, not {array.shape!r}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, K)."""
+        return self.values.shape
+
+    @property
+    def fmt(self) -> str:
+        """Name of the type, or ``mixed`` when groups differ."""
+        return self.group_fmts[0] if len(set(self.group_fmts)) == 1 else "mixed"
+
+    @property
+    def group_formats(self) -> np.ndarray:
+        """`Format` code of each group, uint8 [groups]."""
+        return np.array([_CANDIDATES[name][0] for name in self.group_fmts], np.uint8)
+
+    @property
+    def format(self) -> Format:
+        """The `Format` of all groups; ValueError when groups differ."""
+        formats = set(self.group_formats.tolist())
+        if len(formats) != 1:
+            raise ValueError(f"groups must have one format, not {[Format(code).name for code in sorted(formats)]!r}")
+        return Format(formats.pop())
+
+    @property
+    def group_lengths(self) -> np.ndarray:
+        """Weights of a row in each group, int64 [groups]: all `group_size` but perhaps the last."""
+        starts = np.arange(0, self.shape[1], self.group_size)
+        return np.minimum(self.shape[1] - starts, self.group_size)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits, codes and everything stored per group and per channel, for each weight."""
+        codes = sum(length * Format(code).bits for length, code in zip(self.group_lengths, self.group_formats))
+        selectors = sum(2 for name in self.group_fmts if name.startswith("bitmod-"))
+        scales = (self.scale_bits or 16) * len(self.group_fmts)
+        return float(codes + selectors + scales + (32 if self.scale_bits else 0)) / self.shape[1]
+
+    def dequantize(self) -> np.ndarray:
+        """Return float32 [N, K].
+
+        Without second level the product of value and scale is rounded to float16, as the authors do; with it the
+        product of value, scale code and channel scale is rounded once, to float32.
+        """
+        if self.scale_bits is None:
+            with np.errstate(over="ignore"):  # the largest float16 weights may round up to infinity; so do the authors'
+                return (self.values.astype(np.float16) * self._spread(self.scales)).astype(np.float32)
+        products = self.values.astype(np.float32) * self._spread(self.scale_codes)  # exact: below 2**15
+        return products * self.channel_scales[:, None]
+
+    def _spread(self, groups):
+        """Repeat per-group data for each weight."""
+        return np.repeat(groups, self.group_size, axis=1)[:, :self.shape[1]]
+
+    @classmethod
+    def concatenate(cls, parts: "Iterable[QuantizedWeight]") -> "QuantizedWeight":
+        """Join quantized weights along K, whose types may differ from group to group.
+
+        Channel scales and scale codes are computed anew over the joined row.
+
+        Parameters
+        ----------
+        parts : sequence of QuantizedWeight
+            With equal N, group_size, scale_bits and special values for each format; all but the last of whole groups.
+        """
+        parts = list(parts)
+        if not parts:
+            raise ValueError("parts must hold at least one quantized weight, not none")
+        _common("N", (part.shape[0] for part in parts))
+        group_size = _common("group_size", (part.group_size for part in parts))
+        scale_bits = _common("scale_bits", (part.scale_bits for part in parts))
+        special_values = {}
+        for fmt, registers in (item for part in parts for item in part.special_values.items()):
+            _common(f"special_values of {fmt.name}", (special_values.setdefault(fmt, registers), registers))
+        if any(part.shape[1] % group_size for part in parts[:-1]):
+            raise ValueError(f"parts before the last must have whole groups of {group_size!r}, not K = "
+                             f"{[part.shape[1] for part in parts]!r}")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)
+                  for name in ("codes", "values", "scales", "selectors")}
+        return cls(**joined, **_second_level(joined["scales"], scale_bits), group_size=group_size,
+                   group_fmts=sum((part.group_fmts for part in parts), ()), special_values=special_values)
+
+
+def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: int | None = 8,
+             special_values: Mapping[Format, Sequence[int]] | None = None) -> QuantizedWeight:
+    """Quantize a weight matrix to a BitMoD type.
+
+    Parameters
+    ----------
+    weight : float array [N, K]
+        Rows are output channels. Anything wider than float16 is rounded to float16 first.
+    fmt : str
+        One of `FORMATS`. ``bitmod-fp3`` and ``bitmod-fp4`` choose the special value that gives each group the smallest
+        mean squared error, as computed in float16; the first one wins a tie.
+    group_size : 32, 64, 128 or 256
+        Consecutive weights of a row that share a scale; the last group of a row may be shorter.
+    scale_bits : 2..8 or None
+        Width of the unsigned second-level scale. None keeps the float16 scales, exactly the authors' quantizer.
+    special_values : mapping of Format to 4 int, optional
+        Contents of the special-value registers in the order er_pos, er_neg, ea_pos, ea_neg, for the formats that
+        differ from `DEFAULT_SPECIAL_VALUES`.
+
+    Returns
+    -------
+    QuantizedWeight
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a weight that is no finite, non-empty float matrix within float16's range, or an unknown argument.
+
+    Notes
+    -----
+    Procedure of the published code (``quant_datatype``, ``search_datatype``). A group that every candidate represents
+    with a mean squared error of 1000 or more comes out as zeros, exactly like a group of zeros.
+    """
+    number_format, candidates = _candidates(fmt)
+    registers = _registers(number_format, special_values)
+    _check_group_size(group_size)
+    _check_scale_bits(scale_bits)
+    groups = _groups(_float16(weight), group_size)
+    rows, columns = np.shape(weight)
+    lengths = np.minimum(columns - np.arange(0, columns, group_size), group_size)
+
+    peak = np.abs(groups).max(axis=-1)
+    if len(candidates) == 1:
+        selectors = np.full(peak.shape, candidates[0] or 0, np.uint8)
+        values, scales = _round(groups, peak, number_format, _pick(registers, candidates[0]))
+    else:
+        values, scales, selectors = _search(groups, peak, lengths, number_format, registers)
+
+    values = values.reshape(rows, -1)[:, :columns]
+    spread = np.repeat(selectors, group_size, axis=1)[:, :columns]
+    return QuantizedWeight(
+        group_fmts=(fmt,) * len(lengths), codes=encode(values, number_format, spread, registers),
+        values=values, scales=scales, selectors=selectors, **_second_level(scales, scale_bits),
+        group_size=group_size, special_values={number_format: registers} if number_format.is_float else {})
+
+
+def _search(groups, peak, lengths, number_format, registers):
+    """Choose each group's special value: the first of the smallest float16 errors, none at or above 1000."""
+    best = np.full(peak.shape, _WORST_ERROR)
+    values = np.zeros(groups.shape, np.int16)
+    scales = np.full(peak.shape, _SCALE_MIN)
+    selectors = np.zeros(peak.shape, np.uint8)
+    for selector, special_value in enumerate(registers):
+        candidate, candidate_scales = _round(groups, peak, number_format, special_value)
+        error = _mean_squared_error(groups, candidate, candidate_scales, lengths)
+        better = error < best
+        best[better] = error[better]
+        values[better] = candidate[better]
+        scales[better] = candidate_scales[better]
+        selectors[better] = selector
+    return values, scales, selectors
+
+
+def _round(groups, peak, number_format, special_value):
+    """Quantize groups with one set of code points; returns int16 values and float16 scales."""
+    table, largest = _rounding_table(number_format, special_value)
+    scales = np.clip(peak / largest, _SCALE_MIN, _SCALE_MAX)
+    return table[(groups / scales[..., None]).view(np.uint16)], scales
+
+
+@functools.cache
+def _rounding_table(number_format, special_value):
+    """Nearest code point of each of the 65536 float16 quotients, and the largest code point as float16.
+
+    Integers round half to even, the floating-point types half towards minus infinity. The most negative integer is
+    never used.
+    """
+    quotients = np.nan_to_num(np.arange(1 << 16, dtype=np.uint16).view(np.float16)).astype(np.float32)
+    if number_format.is_float:
+        points = np.unique(code_points(number_format, special_value))
+        table = points[np.searchsorted((points[1:] + points[:-1]) / 2, quotients, side="left")]
+        largest = np.abs(points).max()
+    else:
+        largest = (1 << (number_format.bits - 1)) - 1
+        table = np.clip(np.rint(quotients), -largest, largest)
+    return table.astype(np.int16), np.float16(largest)
+
+
+def _mean_squared_error(groups, values, scales, lengths):
+    """Mean squared error of groups [N, groups, G] in float16 with the published code's roundings.
+
+    The difference and its square are rounded to float16. PyTorch's mean over a contiguous axis then sums in float32:
+    32 running sums over every 32nd element, which are added as four vectors of eight and then one by one.
+    """
+    with np.errstate(over="ignore"):  # an infinite error is a candidate that loses
+        squares = np.square(values.astype(np.float16) * scales[..., None] - groups).astype(np.float32)
+        partial = np.moveaxis(squares.reshape(*scales.shape, -1, 4, 8), (-3, -2, -1), (0, 1, 2))
+        for _ in range(3):
+            partial = functools.reduce(np.add, partial)
+        return (partial / lengths.astype(np.float32)).astype(np.float16)
+
+
+def _second_level(scales, scale_bits):
+    """Scale codes and channel scales, as `QuantizedWeight` fields, from float16 group scales."""
+    if scale_bits is None:
+        return {"scale_codes": None, "channel_scales": None, "scale_bits": None}
+    largest = (1 << scale_bits) - 1
+    scales = scales.astype(np.float32)
+    channel_scales = scales.max(axis=1) / np.float32(largest)
+    codes = np.clip(np.rint(scales / channel_scales[:, None]), 0, largest).astype(np.uint8)
+    return {"scale_codes": codes, "channel_scales": channel_scales, "scale_bits": scale_bits}
+
+
+def _groups(weight, group_size):
+    """View a float16 matrix as [N, groups, group_size]; zeros fill the last group and change nothing in it."""
+    padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % group_size)))
+    return padded.reshape(len(weight), -1, group_size)
+
+
+def _float16(weight):
+    """Check a weight matrix and round it to float16."""
+    weight = np.asarray(weight)
+    if not np.issubdtype(weight.dtype, np.floating):
+        raise TypeError(f"weight must be an array of floats, not {weight.dtype.name!r}")
+    if weight.ndim != 2 or not weight.size:
+        raise ValueError(f"weight must be a non-empty matrix [N, K], not an array of shape {weight.shape!r}")
+    with np.errstate(over="ignore"):
+        rounded = weight.astype(np.float16)
+    if not np.isfinite(rounded).all():
+        row, column = (int(index) for index in np.argwhere(~np.isfinite(rounded))[0])
+        raise ValueError(f"weight must be finite and within float16's +-65504, not {float(weight[row, column])!r} "
+                         f"at [{row}, {column}]")
+    return rounded
+
+
+def _candidates(fmt):
+    """Format and candidate selectors of a type name."""
+    if not isinstance(fmt, str):
+        raise TypeError(f"fmt must be a string, not {fmt!r}")
+    if fmt not in _CANDIDATES:
+        near = difflib.get_close_matches(fmt, FORMATS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"fmt must be one of {', '.join(FORMATS)}, not {fmt!r}{hint}")
+    return _CANDIDATES[fmt]
+
+
+def _registers(number_format, special_values):
+    """Special values of a format, each one that the hardware can multiply by; None for integers."""
+    if not number_format.is_float:
+        return None
+    registers = tuple(int(value) for value in {**DEFAULT_SPECIAL_VALUES, **(special_values or {})}[number_format])
+    if len(registers) != len(_SELECTORS):
+        raise ValueError(f"special_values of {number_format.name} must be {len(_SELECTORS)} numbers, not {registers!r}")
+    for value in registers:
+        two_terms(value)  # raises for a value that two terms cannot make
+    return registers
+
+
+def _pick(registers, selector):
+    """Special value of a selector; None for a type without special value."""
+    return None if selector is None else registers[selector]
+
+
+def _check_group_size(group_size):
+    if group_size not in GROUP_SIZES:
+        raise ValueError(f"group_size must be one of {GROUP_SIZES!r}, not {group_size!r}")
+
+
+def _check_scale_bits(scale_bits):
+    if scale_bits is not None and (isinstance(scale_bits, bool) or scale_bits not in range(2, 9)):
+        raise ValueError(f"scale_bits must be None or in 2..8, not {scale_bits!r}")
+
+
+def _common(name, values):
+    """The one value that all parts share."""
+    values = list(values)
+    if any(value != values[0] for value in values):
+        raise ValueError(f"parts must share one {name}, not {values!r}")
+    return values[0]

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Exact models of the floating-point parts: results that are rounded once, to nearest, ties to even.
+
+Everything is done in float64, which holds each operand and each product exactly; only the sum of two operands may not fit.
+"""
+
+import numpy as np
+
+__all__ = ["accumulate_float32", "scale_round"]
+
+_FLOAT64_DIGITS = 53
+#: Weight of the last place of a binary32 subnormal number, and of the largest power of two, as exponents.
+_FLOAT32_EXPONENTS = (-149, 127)
+
+
+def _add_round_to_odd(a, b):
+    """Return a + b in float64, rounded to odd: an inexact sum goes to the neighbour whose last bit is 1.
+
+    The rounding error of the ordinary sum is exact (TwoSum: Knuth, TAOCP vol. 2, 4.2.2, theorem B). If it is not 0
+    and the sum's last bit is 0, the odd neighbour on the error's side is the wanted one.
+    """
+    total = a + b
+    part = total - a
+    error = (a - (total - part)) + (b - part)
+    even = (total.view(np.int64) & 1) == 0
+    toward = np.nextafter(total, np.copysign(np.inf, error))
+    return np.where((error != 0) & even, toward, total)
+
+
+def accumulate_float32(total, operand, exponent):
+    """Return ``total + operand * 2**exponent``, rounded once to float32; an exact zero is +0.
+
+    The sum is first rounded to odd with 53 bits, which keeps the fact that it is inexact, and then to 24 bits.
+    With at least two bits more than the result (53 >= 24 + 2) this gives the correctly rounded sum (Boldo and
+    Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008). Two
+    roundings to nearest would not: 53 >= 2 * 24 + 2 makes them harmless only if both operands have 24 bits,
+    and an operand may have 53 here.
+
+    Parameters
+    ----------
+    total : array_like of float32
+        Sums so far; finite.
+    operand : array_like of int64
+        Integers to add, magnitudes at most 2**53; broadcast with the others.
+    exponent : array_like of int
+        Their powers of two, at least -149.
+
+    Returns
+    -------
+    ndarray of float32
+        New sums.
+
+    Raises
+    ------
+    TypeError
+        If `total` is not float32, or `operand` or `exponent` not integer.
+    ValueError
+        If a value is outside its range or a new sum exceeds the finite range of float32.
+    """
+    total, operand, exponent = np.asarray(total), np.asarray(operand), np.asarray(exponent)
+    if total.dtype != np.float32:
+        raise TypeError(f"total must be float32, not {total.dtype!r}")
+    for name, value in (("operand", operand), ("exponent", exponent)):
+        if value.dtype.kind not in "iu":
+            raise TypeError(f"{name} must be an integer array, not {value.dtype!r}")
+    if not np.isfinite(total).all():
+        raise ValueError(f"total must be finite, not {total[~np.isfinite(total)][0]!r}")
+    limit = 1 << _FLOAT64_DIGITS
+    outside = (operand > limit) | (operand < -limit)
+    if outside.any():
+        raise ValueError(f"operand must have a magnitude of at most 2**{_FLOAT64_DIGITS}, not {operand[outside][0]!r}")
+    low, high = _FLOAT32_EXPONENTS
+    outside = (exponent < low) | (exponent > high)
+    if outside.any():
+        raise ValueError(f"exponent must be between {low} and {high}, not {exponent[outside][0]!r}")
+    addend = np.ldexp(operand.astype(np.float64), exponent)
+    with np.errstate(over="ignore"):
+        result = _add_round_to_odd(total.astype(np.float64), addend).astype(np.float32)
+    if not np.isfinite(result).all():
+        raise ValueError("total + operand * 2**exponent must stay within the finite range of float32")
+    return result + np.float32(0)
+
+
+def scale_round(total, scale, dtype):
+    """Return ``total * scale``, rounded once to `dtype`, and where it overflowed.
+
+    The product of two 24-bit significands has 48 bits and is exact in float64, so the cast is the only rounding.
+
+    Parameters
+    ----------
+    total : array_like of float32
+        Sums; finite. A subnormal one counts as it does for NumPy, while `subbyte.hdl.floating.FloatScale` takes it as 0.
+    scale : array_like of float32
+        Scales, broadcast with `total`; finite and not negative.
+    dtype : dtype_like
+        float32 or float16.
+
+    Returns
+    -------
+    y : ndarray of `dtype`
+        Products; infinite where they overflow, subnormal or zero of the product's sign where they underflow.
+    overflow : ndarray of bool
+        Where a product exceeds the finite range of `dtype`.
+
+    Raises
+    ------
+    TypeError
+        If an operand is not float32 or `dtype` is neither float32 nor float16.
+    ValueError
+        If an operand is outside its range.
+    """
+    total, scale, dtype = np.asarray(total), np.asarray(scale), np.dtype(dtype)
+    for name, value in (("total", total), ("scale", scale)):
+        if value.dtype != np.float32:
+            raise TypeError(f"{name} must be float32, not {value.dtype!r}")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} must be finite, not {value[~np.isfinite(value)][0]!r}")
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float16)):
+        raise TypeError(f"dtype must be float32 or float16, not {dtype!r}")
+    if (scale < 0).any():
+        raise ValueError(f"scale must not be negative, not {scale[scale < 0][0]!r}")
+    with np.errstate(over="ignore", under="ignore"):
+        y = (total.astype(np.float64) * scale.astype(np.float64)).astype(dtype)
+    return y, np.isinf(y)
