@@ -6,7 +6,7 @@ BitMoD (HPCA 2025), section IV-B: the group's scale multiplies the partial sum o
 the array works on the next group; a column then takes its rows' products one after the other.
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,7 +16,7 @@ from ..hdl.pipeline import delay
 from ..hdl.selection import one_hot_select
 from ..hdl.shift_accumulator import ShiftAccumulator
 
-__all__ = ["BitSerialDequantizer", "ColumnSum"]
+__all__ = ["BitSerialDequantizer", "ColumnSum", "Readout"]
 
 
 class BitSerialDequantizer(wiring.Component):
@@ -119,3 +119,96 @@ class ColumnSum(wiring.Component):
             with m.If(write[row] & last):
                 m.d.sync += results[row].eq(adder.sum_out.as_value())
         return m
+
+
+class Readout(wiring.Component):
+    """Controls of the dequantizers and of the cross-group sums: which scale bit, which row's turn, in which cycle.
+
+    There is nothing to decide here: everything follows a fixed number of cycles after the group's last term, and the
+    sequencer keeps group ends far enough apart. So this is a delay line with taps, and the registers it moves on.
+
+    Members
+    -------
+    group_end : In(1)
+        The last term of a group is performed. With it: ``codes``, ``starts_tile``, ``ends_tile``.
+    codes : In(ArrayLayout(scale_bits, cols))
+        Scale codes.
+    starts_tile, ends_tile : In(1)
+        The group is the first, the last one of its tile.
+    alignments : In(ArrayLayout(5, rows))
+        Of the aligners, one cycle after their beat.
+    capture, first_bit, active : Out(1)
+        For the dequantizers.
+    scale_bits : Out(cols)
+        The columns' scale bits, most significant first.
+    visit : Out(rows)
+        Whose product is added now.
+    visited_alignment, first_group, last_group : Out
+        Facts about the product that is added.
+    done : Out(1)
+        The first row's result of a finished tile is there.
+    """
+
+    def __init__(self, config: BitModConfig):
+        self.config = config
+        super().__init__({
+            "group_end": In(1),
+            "codes": In(data.ArrayLayout(config.scale_bits, config.cols)),
+            "starts_tile": In(1),
+            "ends_tile": In(1),
+            "alignments": In(data.ArrayLayout(5, config.rows)),
+            "capture": Out(1),
+            "first_bit": Out(1),
+            "active": Out(1),
+            "scale_bits": Out(config.cols),
+            "visit": Out(config.rows),
+            "visited_alignment": Out(5),
+            "first_group": Out(1),
+            "last_group": Out(1),
+            "done": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        visits_begin = config.dequant_cycles
+        m.d.comb += self.capture.eq(
+            delay(m, self.group_end, config.ALIGN_STAGES + config.MAC_STAGES, "group_end", reset=True)
+        )
+        taps = [delay(m, self.capture, 1, "first_bit", reset=True)]
+        for i in range(1, visits_begin + config.rows):
+            taps.append(delay(m, taps[-1], 1, f"tap_{i}", reset=True))
+        m.d.comb += [
+            self.first_bit.eq(taps[0]),
+            self.active.eq(Cat(taps[: config.scale_bits]).any()),
+            self.visit.eq(Cat(taps[visits_begin:])),
+            self.done.eq(delay(m, self.visit[0] & self.last_group, config.sum_stages + 1, "done", reset=True)),
+        ]
+        for c in range(config.cols):
+            self._shift_scale(m, c)
+        self._hold_facts(m)
+        return m
+
+    def _shift_scale(self, m, c):
+        code = Signal(self.config.scale_bits, name=f"code_{c}", reset_less=True)
+        with m.If(self.group_end):
+            m.d.sync += code.eq(self.codes[c])
+        with m.Elif(self.active):
+            m.d.sync += code.eq(code << 1)
+        m.d.comb += self.scale_bits[c].eq(code[-1] & self.active)
+
+    def _hold_facts(self, m):
+        """The facts of a group wait until its products are complete; by then the next group may have left its own."""
+        facts = data.StructLayout({"alignments": data.ArrayLayout(5, self.config.rows), "starts_tile": 1, "ends_tile": 1})
+        left, visited = Signal(facts, reset_less=True), Signal(facts, reset_less=True)
+        with m.If(self.group_end):
+            m.d.sync += [left.starts_tile.eq(self.starts_tile), left.ends_tile.eq(self.ends_tile)]
+        with m.If(delay(m, self.group_end, 1, "aligned", reset=True)):
+            m.d.sync += left.alignments.eq(self.alignments)
+        with m.If(self.first_bit):
+            m.d.sync += visited.eq(left)
+        m.d.comb += [
+            self.visited_alignment.eq(one_hot_select(visited.alignments, self.visit)),
+            self.first_group.eq(visited.starts_tile),
+            self.last_group.eq(visited.ends_tile),
+        ]

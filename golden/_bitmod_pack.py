@@ -15,7 +15,17 @@ from ._bitmod_quantizer import QuantizedWeight
 from .formats import Format
 from .packing import Field, pack_beats, unpack_beats
 
-__all__ = ["activation_fields", "output_fields", "pack", "pack_activations", "scale_fields", "unpack", "weight_fields"]
+__all__ = [
+    "activation_fields",
+    "output_fields",
+    "pack",
+    "pack_activations",
+    "pack_outputs",
+    "scale_fields",
+    "unpack",
+    "unpack_outputs",
+    "weight_fields",
+]
 
 FORMAT_BITS = 3
 SELECTOR_BITS = 2
@@ -146,3 +156,19 @@ def unpack_outputs(words: np.ndarray, m: int, n: int, config: BitModConfig) -> t
     y = data.reshape(m_tiles * config.rows, n_tiles * config.cols)[:m, :n]
     flags = [values[name].reshape(n_tiles, m_tiles, beats).any(axis=2).T for name in ("nonfinite", "overflow")]
     return y.astype(OUTPUT_DTYPES[config.output]).view(np.dtype(config.output)), *flags
+
+
+def pack_outputs(y: np.ndarray, nonfinite: np.ndarray, config: BitModConfig) -> np.ndarray:
+    """The words that an engine must send for y [M, N] and the per-tile mask nonfinite: undoes :func:`unpack_outputs`."""
+    beats = config.timing.drain_beats
+    m_tiles, n_tiles = nonfinite.shape
+    padded = np.pad(y, ((0, m_tiles * config.rows - len(y)), (0, n_tiles * config.cols - y.shape[1])))
+    tiles = padded.reshape(m_tiles, config.rows, n_tiles, config.cols).transpose(2, 0, 1, 3)
+    data = tiles.reshape(-1, config.drain)
+    return pack_beats(
+        output_fields(config),
+        data=data.view(OUTPUT_DTYPES[config.output]).astype(np.int64),
+        nonfinite=np.repeat(nonfinite.T.ravel(), beats),
+        overflow=np.isinf(data).any(axis=1),
+        last=np.tile(_last(beats), m_tiles * n_tiles),
+    )

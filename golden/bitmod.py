@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._bitmod_config import BitModConfig, check_activations, check_weight
-from ._bitmod_pack import pack, pack_activations, unpack, unpack_outputs
+from ._bitmod_pack import pack, pack_activations, pack_outputs, unpack, unpack_outputs
 from ._bitmod_quantizer import QuantizedWeight, quantize
 from .floating import accumulate_float32, scale_round
 
@@ -32,6 +32,7 @@ __all__ = [
     "matmul",
     "pack",
     "pack_activations",
+    "pack_outputs",
     "quantize",
     "reference",
     "unpack",

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exact models of the floating-point parts: results that are rounded once, to nearest, ties to even.
 
-Everything is done in float64, which holds each operand and each product exactly; only the sum of two operands may not fit.
+Everything is done in float64, which holds each operand and each product exactly; only a sum may not fit.
 """
 
 import numpy as np
@@ -90,7 +90,7 @@ def scale_round(total, scale, dtype):
     Parameters
     ----------
     total : array_like of float32
-        Sums; finite. A subnormal one counts as it does for NumPy, while `subbyte.hdl.floating.FloatScale` takes it as 0.
+        Sums; finite. A subnormal one has its value here, and counts as 0 in `subbyte.hdl.floating.FloatScale`.
     scale : array_like of float32
         Scales, broadcast with `total`; finite and not negative.
     dtype : dtype_like

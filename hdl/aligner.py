@@ -68,7 +68,8 @@ class Aligner(wiring.Component):
         previous = Signal(EXPONENT_BITS)
         highest = Signal(EXPONENT_BITS)
         rise = Signal(EXPONENT_BITS)
-        m.d.comb += previous.eq(Mux(self.first, 1, self.alignment))
+        starts = self.valid & self.first
+        m.d.comb += previous.eq(Mux(starts, 1, self.alignment))
         exponents = [previous]
         for i in range(self.lanes):
             special = self.beat[i].exponent.all()
@@ -84,7 +85,7 @@ class Aligner(wiring.Component):
         ]
         m.d.sync += [
             self.alignment.eq(highest),
-            rise.eq(Mux(self.first, 0, highest - self.alignment)),
+            rise.eq(Mux(starts, 0, highest - self.alignment)),
             self.rise.eq(rise),
         ]
         return m

@@ -8,18 +8,23 @@ so that nothing is normalised inside the loop. :class:`TermEncoder` belongs to a
 and column, :class:`BitModPE` is one of each with the alignment and the dequantizer, as the paper draws it.
 """
 
+from dataclasses import replace
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..dequant.bitmod import BitSerialDequantizer, Readout
 from ..golden.bitmod import BitModConfig
 from ..golden.formats import code_points, terms
+from ..hdl.aligner import Aligner
 from ..hdl.bit_heap import BitHeap, Term
+from ..hdl.floating import Float16
 from ..hdl.pipeline import delay
 from ..hdl.selection import one_hot_select
 from .special import SpecialTerms, WeightTerm, float_formats, term_fields
 
-__all__ = ["GroupMac", "TermEncoder", "plane_shifts"]
+__all__ = ["BitModPE", "GroupMac", "TermEncoder", "plane_shifts"]
 
 SELECT_BITS = 4
 
@@ -104,11 +109,12 @@ class TermEncoder(wiring.Component):
         """Radix-4 Booth digit of the triplet b(2k+1) b(2k) b(2k-1); integers are sign-extended in their slot."""
         padded = Cat(Const(0, 1), code, code[-1].replicate(9 - len(code)))
         triplet = Signal(3)
+        one = triplet[0] ^ triplet[1]
+        two = (triplet == 0b011) | (triplet == 0b100)
+        negate = triplet[2] & ~triplet[:2].all()
         m.d.comb += [
             triplet.eq(Array(padded[2 * k : 2 * k + 3] for k in range(4))[self.term]),
-            term.select[0].eq(triplet[0] ^ triplet[1]),
-            term.select[1].eq((triplet == 0b011) | (triplet == 0b100)),
-            term.negate.eq(triplet[2] & ~triplet[:2].all()),
+            term.as_value().eq(Cat(one, two, Const(0, SELECT_BITS - 2), negate)),
         ]
 
     def _decode_float(self, m, term, code, fmt, special):
@@ -192,3 +198,91 @@ class GroupMac(wiring.Component):
             extended = Cat(Const(0, i), aligned, aligned[-1].replicate(SELECT_BITS - 1 - i))
             multiple = multiple | (extended & term.select[i].replicate(width))
         return multiple ^ term.negate.replicate(width)
+
+
+class BitModPE(wiring.Component):
+    """One processing element by itself, as the paper draws it: alignment, bit-serial products, group sum, dequantizer.
+
+    In an engine the alignment is a row's and the encoder a column's; here they are what a comparison of single
+    elements must count (the paper too keeps the encoder outside).
+
+    * Latency: ``config.ALIGN_STAGES + config.MAC_STAGES + 1 + config.dequant_cycles`` from a group's last term to ``done``.
+    * Throughput: one term of ``lanes`` products a cycle; group ends keep the distance of a one-row array's
+      ``config.timing.interval``.
+
+    Members
+    -------
+    beat : In(ArrayLayout(Float16, lanes))
+    valid, first, last : In(1)
+        A term is performed; it is its group's first, last one.
+    shift : In(len(plane_shifts(config)))
+        Plane shift of the term, one-hot, with its beat.
+    scale_code : In(scale_bits)
+        With ``last``.
+    terms : In(ArrayLayout(WeightTerm, lanes))
+    negations : In(range(lanes + 1))
+        Of the encoder, two cycles after their beat.
+    product : Out(signed(product_bits))
+    alignment : Out(5)
+        With ``done``: the group's sum is ``product * 2**(alignment + config.exponent_bias)``.
+    done : Out(1)
+    """
+
+    def __init__(self, config: BitModConfig | None = None):
+        self.config = config or BitModConfig()
+        super().__init__({
+            "beat": In(data.ArrayLayout(Float16, self.config.lanes)),
+            "valid": In(1),
+            "first": In(1),
+            "last": In(1),
+            "shift": In(len(plane_shifts(self.config))),
+            "scale_code": In(self.config.scale_bits),
+            "terms": In(data.ArrayLayout(WeightTerm, self.config.lanes)),
+            "negations": In(range(self.config.lanes + 1)),
+            "product": Out(signed(self.config.product_bits)),
+            "alignment": Out(5),
+            "done": Out(1),
+        })
+
+    def describe(self) -> dict[str, object]:
+        """Figures for the manifest, in cycles unless named otherwise."""
+        config = replace(self.config, rows=1, cols=1, drain=1)
+        return {
+            "terms": {fmt.name: fmt.terms for fmt in config.formats},
+            "accumulator_bits": config.accumulator_bits,
+            "shortest_group": config.timing.interval,
+            "latency_last_term_to_done": config.ALIGN_STAGES + config.MAC_STAGES + 1 + config.dequant_cycles,
+        }
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        m.submodules.aligner = aligner = Aligner(config.lanes, config.guard_bits)
+        m.submodules.mac = mac = GroupMac(config)
+        m.submodules.dequant = dequant = BitSerialDequantizer(config)
+        m.submodules.readout = readout = Readout(replace(config, rows=1, cols=1, drain=1))
+        starts = self.valid & self.first
+        shift = Mux(self.valid, self.shift, 0)
+        m.d.comb += [
+            aligner.beat.eq(self.beat),
+            aligner.valid.eq(self.valid),
+            aligner.first.eq(self.first),
+            mac.aligned.eq(aligner.aligned),
+            mac.rise.eq(delay(m, aligner.rise, 2, "rise")),
+            mac.terms.eq(self.terms),
+            mac.negations.eq(self.negations),
+            mac.shift.eq(delay(m, shift, 3, "shift", reset=True)),
+            mac.first.eq(delay(m, starts, 4, "first", reset=True)),
+            readout.group_end.eq(self.valid & self.last),
+            readout.codes[0].eq(self.scale_code),
+            readout.alignments[0].eq(aligner.alignment),
+            dequant.sum.eq(mac.sum),
+            dequant.capture.eq(readout.capture),
+            dequant.first.eq(readout.first_bit),
+            dequant.active.eq(readout.active),
+            dequant.scale_bit.eq(readout.scale_bits[0]),
+            self.product.eq(dequant.product),
+            self.alignment.eq(readout.visited_alignment),
+            self.done.eq(readout.visit[0]),
+        ]
+        return m

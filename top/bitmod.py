@@ -8,14 +8,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dequant.bitmod import BitSerialDequantizer, ColumnSum
+from ..dequant.bitmod import BitSerialDequantizer, ColumnSum, Readout
 from ..golden.bitmod import BitModConfig
 from ..hdl.aligner import Aligner
 from ..hdl.floating import Float16, Float32, FloatScale
 from ..hdl.pipeline import delay
 from ..pe.bitmod import GroupMac, TermEncoder, plane_shifts
 from ..pe.special import SpecialValues, SpecialWrite, float_formats
-from ._bitmod_readout import Readout
 from .emit import cell
 from .engine import Engine, core_members
 

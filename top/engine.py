@@ -112,7 +112,7 @@ class Engine(wiring.Component):
         constants_due = self._take_scales(m, step, drain)
         m.d.comb += waiting.eq(
             step.last.group & (self._too_close(m, step) | constants_due | ~self.scales.valid)
-            | step.last.tile & drain.busy
+            | self._undrained(step, drain)
         )
         for name in core.weights_layout.members:
             m.d.comb += core.weights[name].eq(self.weights.payload[name])
@@ -163,6 +163,10 @@ class Engine(wiring.Component):
         with m.Elif(remaining != 0):
             m.d.sync += remaining.eq(remaining - 1)
         return remaining != 0
+
+    def _undrained(self, step, drain):
+        """The results of the tile before are still in the way of this one's."""
+        return step.last.tile & drain.busy
 
     def _take_scales(self, m, step, drain):
         """Scales of a group go to the core with its last term; the beat after a tile's last group goes to the drain."""

@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+# amaranth: UnusedElaboratable=no
+"""BitMoD's processing element and engine, bit for bit against golden, under Verilator."""
+
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from subbyte.golden import bitmod
+from subbyte.golden.bitmod import BitModConfig, QuantizedWeight, quantize
+from subbyte.golden.formats import Format, decode
+from subbyte.sim.cocotb_run import resolve_seed, run_bench
+from subbyte.tb.bitmod_tops import FaultyEngine, PeTop
+from subbyte.top.bitmod import BitModEngine
+from subbyte.top.emit import to_verilog
+
+BENCH = "subbyte.tb.bench_bitmod"
+SLICE = Path(__file__).parent.parent / "tests" / "data" / "smollm2_slice.npz"
+ACTIVATION_CORNERS = np.array(
+    [0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF, 0x7C00, 0xFE00], np.uint16
+)
+"""Zeros, subnormals, ones, the largest numbers, an infinity, a NaN."""
+
+
+# The processing element
+
+
+def pe_groups(config, seed):
+    """(format, selector, codes [k], activations float16 [k], scale code): every code of every format, then random corners."""
+    rng = np.random.default_rng(seed)
+    for fmt in config.formats:
+        for selector in range(4 if fmt.is_float else 1):
+            codes = rng.permutation(np.tile(np.arange(1 << fmt.bits), max(1, 64 >> fmt.bits)))
+            yield fmt, selector, codes, rng.normal(0, 3, len(codes)).astype(np.float16), rng.integers(256)
+    for _ in range(60):
+        fmt = Format(rng.choice(config.formats))
+        k = config.lanes * int(rng.integers(1, 12))
+        codes = rng.integers(0, 1 << fmt.bits, k)
+        kind = rng.integers(4)
+        bits = rng.integers(0, 1 << 16, k).astype(np.uint16)  # any pattern: the widest exponent gaps, infinities, NaN
+        if kind == 1:
+            bits = rng.choice(ACTIVATION_CORNERS, k)
+        elif kind == 2:
+            bits = np.where(np.arange(k) % 2, 0x7BFF, 0xFBFF).astype(np.uint16)
+        elif kind == 3:
+            bits = rng.normal(0, 1, k).astype(np.float16).view(np.uint16)
+        yield fmt, int(rng.integers(4)), codes, bits.view(np.float16), rng.choice([0, 1, 128, 255, rng.integers(256)])
+
+
+def pe_steps(config, fmt, selector, codes, x, scale_code):
+    """The group as terms for the bench."""
+    slots = codes
+    if not fmt.is_float:
+        slots = decode(codes, fmt).astype(np.int64) & ((1 << config.code_bits) - 1)
+    beats = len(codes) // config.lanes
+    for beat in range(beats):
+        lanes = slice(beat * config.lanes, (beat + 1) * config.lanes)
+        for term in range(fmt.terms):
+            yield {
+                "beat": sum(int(bits) << 16 * i for i, bits in enumerate(x[lanes].view(np.uint16))),
+                "codes": sum(int(code) << config.code_bits * i for i, code in enumerate(slots[lanes])),
+                "format": int(fmt),
+                "term": term,
+                "selector": selector if beat == 0 else 3 - selector,  # only the first beat's counts
+                "first": int(beat == 0 and term == 0),
+                "last": int(beat == beats - 1 and term == fmt.terms - 1),
+                "scale_code": int(scale_code),
+            }
+
+
+def pe_expected(config, fmt, selector, codes, x, scale_code):
+    """Golden product and alignment of the group."""
+    special = config.special_values.get(fmt)
+    values = decode(codes, fmt, np.full(len(codes), selector if fmt.is_float else 0), special)
+    acc, alignment = bitmod._group_sum(x[None], values[None], replace(config, group_size=256))
+    return int(acc.item()) * int(scale_code), int(alignment.item())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [BitModConfig(group_size=256), BitModConfig(lanes=8, group_size=256, guard_bits=1, dequant_chunk=None)],
+    ids=["lanes4", "lanes8"],
+)
+def test_processing_element(config):
+    """Every code, corner activations, both pauses and none; then each kept fault, which must be detected."""
+    seed = resolve_seed()
+    groups = list(pe_groups(config, seed))
+    parameters = {
+        "steps": [step for group in groups for step in pe_steps(config, *group)],
+        "expected": [pe_expected(config, *group) for group in groups],
+        "interval": replace(config, rows=1, cols=1, drain=1).timing.interval,
+        "seed": seed,
+    }
+    verilog = to_verilog(PeTop(config), name := f"bitmod_pe_top_{config.lanes}")
+    run_bench(verilog, name, BENCH, parameters=parameters, seed=seed, testcase="pe")
+    run_bench(verilog, name, BENCH, parameters=parameters, seed=seed, testcase="pe_faults")
+
+
+# The engine
+
+
+def random_weight(rng, n, k, fmts, group_size):
+    """A tensor whose groups take the formats in turn, the last group short."""
+    parts = []
+    for index, start in enumerate(range(0, k, group_size)):
+        weight = rng.normal(0, 0.02, (n, min(group_size, k - start))).astype(np.float32)
+        parts.append(quantize(weight, fmts[index % len(fmts)], group_size=group_size))
+    return QuantizedWeight.concatenate(parts)
+
+
+def random_activations(rng, m, k):
+    """Log-normal, with a few corners sprinkled in."""
+    x = (rng.normal(0, 1, (m, k)) * np.exp(rng.normal(0, 1, (m, k)))).astype(np.float16)
+    finite = ACTIVATION_CORNERS[:-2].view(np.float16)
+    chosen = rng.random((m, k)) < 0.02
+    return np.where(chosen, rng.choice(finite, (m, k)), x)
+
+
+def engine_case(name, x, qweight, config):
+    """Streams, expected words, and what the bench asserts of one product."""
+    m, n = len(x), qweight.shape[0]
+    m_tiles, n_tiles = ceil(m / config.rows), ceil(n / config.cols)
+    y, flags = bitmod.matmul(x, qweight, config, flags=True)
+    streams = bitmod.pack(qweight, config, m_tiles=m_tiles)
+    streams["activations"] = bitmod.pack_activations(x, config, n_tiles=n_tiles)
+    streams["outputs"] = bitmod.pack_outputs(y, flags.nonfinite, config)
+    case = {
+        "name": name,
+        "cycles": config.cycles(m, n, x.shape[1], config.schedule(qweight)),
+        "errors": int(flags.nonfinite.any()) << ERRORS.index("nonfinite"),
+        "rows": config.rows,
+        "cols": config.cols,
+        "drain": config.drain,
+        "output_bits": 32 if config.output == "float32" else 16,
+    }
+    return case, streams
+
+
+ERRORS = ("k_mismatch", "scales_order", "format_changed", "format_unsupported", "special_value", "nonfinite")
+
+
+def as_parameters(prepared, seed):
+    """Cases as parameters of a bench."""
+    arrays = {f"{name}_{i}": words for i, (_, streams) in enumerate(prepared) for name, words in streams.items()}
+    return {"cases": [case for case, _ in prepared], "seed": seed, **arrays}
+
+
+def back_to_back(name, cases):
+    """Several products in one stream; each tile follows the one before without a gap. Its cycles are not predicted."""
+    streams = {key: np.concatenate([s[key] for _, s in cases]) for key in cases[0][1]}
+    return {**cases[0][0], "name": name}, streams
+
+
+CONFIGS = {
+    "default_formats": BitModConfig(rows=2, cols=4, lanes=4, group_size=32, drain=2),
+    "float16_out": BitModConfig(
+        rows=3, cols=2, lanes=8, group_size=64, drain=1, output="float16", scale_bits=8, dequant_chunk=None, sum_stages=2,
+        output_stages=3, formats=(Format.INT6, Format.FP3), guard_bits=2,
+    ),
+    "one_by_one": BitModConfig(
+        rows=1, cols=1, lanes=16, group_size=32, drain=1, formats=(Format.INT4, Format.FP4), sum_stages=6, dequant_chunk=7,
+        guard_bits=0,
+    ),
+}
+
+
+def formats_of(config):
+    """Quantizer names of the config's formats, specials included."""
+    return [f"bitmod-{f.name.lower()}" if f.is_float else f.name.lower() for f in config.formats]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_engine(name):
+    """Ragged and whole shapes, formats mixed in a tile, long and single groups, all stream pauses, a reset, exact cycles."""
+    config, seed = CONFIGS[name], resolve_seed()
+    rng = np.random.default_rng(seed)
+    rows, cols, lanes, group = config.rows, config.cols, config.lanes, config.group_size
+    fmts = formats_of(config)
+    shapes = [
+        (rows, cols, group),
+        (1, 1, 1),
+        (2 * rows, cols, 2 * group + lanes),
+        (rows + 1, cols + 1, 3 * group + lanes + 1),
+        (rows, 2 * cols, group // 2),
+    ]
+    prepared = []
+    for index, (m, n, k) in enumerate(shapes):
+        rotated = fmts[index:] + fmts[:index]
+        x = random_activations(rng, m, k)
+        if index == 3:
+            x[0, k // 2] = np.inf
+        prepared.append(engine_case(f"{m}x{n}x{k} {rotated}", x, random_weight(rng, n, k, rotated, group), config))
+    verilog = to_verilog(BitModEngine(config), top := f"bitmod_engine_{name}")
+    run_bench(verilog, top, BENCH, parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
+
+
+def test_engine_faults_are_detected():
+    """The good unit and its faults side by side in one build."""
+    config, seed = replace(CONFIGS["default_formats"], drain=1), resolve_seed()
+    rng = np.random.default_rng(seed)
+    prepared = []
+    for k, fmts in ((80, ["bitmod-fp4", "bitmod-fp3"]), (32, ["int8"]), (20, ["bitmod-fp3"])):
+        x = random_activations(rng, 2 * config.rows, k)
+        prepared.append(engine_case(f"K={k} {fmts}", x, random_weight(rng, 8, k, fmts, 32), config))
+    run_bench(FaultyEngine(config), "bitmod_engine_faulty", BENCH, parameters=as_parameters(prepared, seed), seed=seed,
+              testcase="engine_faults")
