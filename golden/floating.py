@@ -17,8 +17,8 @@ _FLOAT32_EXPONENTS = (-149, 127)
 def _add_round_to_odd(a, b):
     """Return a + b in float64, rounded to odd: an inexact sum goes to the neighbour whose last bit is 1.
 
-    The rounding error of the ordinary sum is exact (TwoSum: Knuth, TAOCP vol. 2, 4.2.2, theorem B). If it is not 0
-    and the sum's last bit is 0, the odd neighbour on the error's side is the wanted one.
+    The rounding error of the ordinary sum is exact (TwoSum: Knuth, TAOCP vol. 2, 4.2.2, theorem B). If it is
+    not 0 and the sum's last bit is 0, the odd neighbour on the error's side is the wanted one.
     """
     total = a + b
     part = total - a
@@ -31,11 +31,11 @@ def _add_round_to_odd(a, b):
 def accumulate_float32(total, operand, exponent):
     """Return ``total + operand * 2**exponent``, rounded once to float32; an exact zero is +0.
 
-    The sum is first rounded to odd with 53 bits, which keeps the fact that it is inexact, and then to 24 bits.
-    With at least two bits more than the result (53 >= 24 + 2) this gives the correctly rounded sum (Boldo and
-    Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008). Two
-    roundings to nearest would not: 53 >= 2 * 24 + 2 makes them harmless only if both operands have 24 bits,
-    and an operand may have 53 here.
+    The sum is first rounded to odd with 53 bits, which keeps the fact that it is inexact, and then to 24
+    bits. With at least two bits more than the result (53 >= 24 + 2) this gives the correctly rounded sum
+    (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to
+    odd", 2008). Two roundings to nearest would not: 53 >= 2 * 24 + 2 makes them harmless only if both
+    operands have 24 bits, and an operand may have 53 here.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def accumulate_float32(total, operand, exponent):
     limit = 1 << _FLOAT64_DIGITS
     outside = (operand > limit) | (operand < -limit)
     if outside.any():
-        raise ValueError(f"operand must have a magnitude of at most 2**{_FLOAT64_DIGITS}, not {operand[outside][0]!r}")
+        raise ValueError(f"operand must have a magnitude of at most 2**{_FLOAT64_DIGITS}, "
+                         f"not {operand[outside][0]!r}")
     low, high = _FLOAT32_EXPONENTS
     outside = (exponent < low) | (exponent > high)
     if outside.any():
@@ -85,12 +86,14 @@ def accumulate_float32(total, operand, exponent):
 def scale_round(total, scale, dtype):
     """Return ``total * scale``, rounded once to `dtype`, and where it overflowed.
 
-    The product of two 24-bit significands has 48 bits and is exact in float64, so the cast is the only rounding.
+    The product of two 24-bit significands has 48 bits and is exact in float64, so the cast is the only
+    rounding.
 
     Parameters
     ----------
     total : array_like of float32
-        Sums; finite. A subnormal one has its value here, and counts as 0 in `subbyte.hdl.floating.FloatScale`.
+        Sums; finite. A subnormal one has its value here, and counts as 0 in
+        `subbyte.hdl.floating.FloatScale`.
     scale : array_like of float32
         Scales, broadcast with `total`; finite and not negative.
     dtype : dtype_like

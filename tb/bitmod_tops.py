@@ -167,11 +167,11 @@ class FaultyEngine(BitModEngine):
     def _find_ends(self, m, sequencer, activations_last):
         super()._find_ends(m, sequencer, activations_last)
         with m.If(self.fault == EngineFault.GROUP_ENDS_A_BEAT_EARLY):
-            early = sequencer.step.index.beat == self.config.group_beats - 2
+            early = sequencer.index.beat == self.config.group_beats - 2
             m.d.comb += sequencer.at_end.beat.eq(early | self.weights.payload.last)
 
-    def _undrained(self, step, drain):
-        return super()._undrained(step, drain) & (self.fault != EngineFault.DRAIN_NOT_AWAITED)
+    def _undrained(self, sequencer, drain):
+        return super()._undrained(sequencer, drain) & (self.fault != EngineFault.DRAIN_NOT_AWAITED)
 
     def elaborate(self, platform):
         m = super().elaborate(platform)

@@ -99,21 +99,21 @@ class Engine(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(levels_of(core))
         m.submodules.drain = drain = Drain(core)
         activations = self._replayed(m, sequencer)
-        step = sequencer.step
-        offered, waiting = Signal(), Signal()
-        m.d.comb += [
-            offered.eq(self.weights.valid & activations.valid),
-            sequencer.advance.eq(offered & ~waiting),
-            self.weights.ready.eq(step.valid & step.last.beat),
-            activations.ready.eq(step.valid & step.last.beat),
-            core.step.eq(step),
-        ]
+        advance, last = sequencer.advance, sequencer.last
         self._find_ends(m, sequencer, activations.payload.last)
-        constants_due = self._take_scales(m, step, drain)
-        m.d.comb += waiting.eq(
-            step.last.group & (self._too_close(m, step) | constants_due | ~self.scales.valid)
-            | self._undrained(step, drain)
-        )
+        constants_due = self._take_scales(m, sequencer, drain)
+        waiting = Signal()
+        m.d.comb += [
+            waiting.eq(
+                last.group & (self._too_close(m, sequencer) | constants_due | ~self.scales.valid)
+                | self._undrained(sequencer, drain)
+            ),
+            advance.eq(self.weights.valid & activations.valid & ~waiting),
+            self.weights.ready.eq(advance & last.beat),
+            activations.ready.eq(advance & last.beat),
+            core.step.valid.eq(advance),
+            *(core.step[name].eq(getattr(sequencer, name)) for name in ("index", "first", "last")),
+        ]
         for name in core.weights_layout.members:
             m.d.comb += core.weights[name].eq(self.weights.payload[name])
         for name in core.activations_layout.members:
@@ -122,13 +122,13 @@ class Engine(wiring.Component):
             inner, outer = getattr(core, name), getattr(self, name)
             m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
         m.d.comb += [
-            drain.begin.eq(step.valid & step.last.tile),
+            drain.begin.eq(advance & last.tile),
             drain.done.eq(core.done),
             drain.results.eq(core.results),
             drain.flags.eq(core.flags),
         ]
         wiring.connect(m, wiring.flipped(self.outputs), drain.outputs)
-        self._collect_errors(m, step, activations, constants_due)
+        self._collect_errors(m, sequencer, activations, constants_due)
         return m
 
     def _replayed(self, m, sequencer):
@@ -138,14 +138,14 @@ class Engine(wiring.Component):
         m.submodules.replay = replay = Replay(self.activations.payload.shape(), self.core.group_beats)
         wiring.connect(m, wiring.flipped(self.activations), replay.i)
         m.d.comb += [
-            replay.index.eq(sequencer.step.index.beat),
-            replay.again.eq(sequencer.step.index["pass"] != 0),
+            replay.index.eq(sequencer.index.beat),
+            replay.again.eq(sequencer.index["pass"] != 0),
         ]
         return replay.o
 
     def _find_ends(self, m, sequencer, activations_last):
         """Where each level of the nest ends."""
-        index, at_end = sequencer.step.index, sequencer.at_end
+        index, at_end = sequencer.index, sequencer.at_end
         tile_end = Signal()
         m.d.comb += [
             tile_end.eq(self.weights.payload.last | activations_last),
@@ -155,40 +155,40 @@ class Engine(wiring.Component):
             at_end.group.eq(tile_end),
         ]
 
-    def _too_close(self, m, step):
+    def _too_close(self, m, sequencer):
         """Counts the cycles since the last group's end; high while the next one may not come."""
         remaining = Signal(range(self.core.interval))
-        with m.If(step.valid & step.last.group):
+        with m.If(sequencer.advance & sequencer.last.group):
             m.d.sync += remaining.eq(self.core.interval - 1)
         with m.Elif(remaining != 0):
             m.d.sync += remaining.eq(remaining - 1)
         return remaining != 0
 
-    def _undrained(self, step, drain):
+    def _undrained(self, sequencer, drain):
         """The results of the tile before are still in the way of this one's."""
-        return step.last.tile & drain.busy
+        return sequencer.last.tile & drain.busy
 
-    def _take_scales(self, m, step, drain):
+    def _take_scales(self, m, sequencer, drain):
         """Scales of a group go to the core with its last term; the beat after a tile's last group goes to the drain."""
         constants_due = Signal()
-        group_end = step.valid & step.last.group
+        group_end = sequencer.advance & sequencer.last.group
         m.d.comb += [
             self.core.scales.eq(self.scales.payload.data.group),
             self.scales.ready.eq(group_end | constants_due),
             drain.constants.eq(self.scales.payload.data.tile),
             drain.load.eq(constants_due & self.scales.valid),
         ]
-        with m.If(step.valid & step.last.tile):
+        with m.If(sequencer.advance & sequencer.last.tile):
             m.d.sync += constants_due.eq(1)
         with m.Elif(self.scales.valid):
             m.d.sync += constants_due.eq(0)
         return constants_due
 
-    def _collect_errors(self, m, step, activations, constants_due):
-        found = Signal(self.errors_layout)
+    def _collect_errors(self, m, sequencer, activations, constants_due):
+        found, last = Signal(self.errors_layout), sequencer.last
         m.d.comb += [
             found.k_mismatch.eq(
-                step.valid & step.last.beat & (self.weights.payload.last != (activations.payload.last & step.last.group))
+                sequencer.advance & last.beat & (self.weights.payload.last != (activations.payload.last & last.group))
             ),
             found.scales_order.eq(
                 self.scales.valid & self.scales.ready & (self.scales.payload.last != constants_due)

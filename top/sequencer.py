@@ -16,7 +16,7 @@ __all__ = ["Level", "Sequencer", "Step", "nest"]
 class Level:
     """One level of a nest: ``name`` is what is counted, ``within`` what it is counted in.
 
-    The index saturates at ``limit - 1``; a level whose number does not matter has a limit of 2, to know its first from others.
+    The index saturates at ``limit - 1``; where only the first one matters, the limit is 2.
     """
 
     name: str
@@ -40,10 +40,10 @@ def nest(*, terms: int, beats: int, passes: int) -> tuple[Level, ...]:
 
 
 class Step(data.StructLayout):
-    """What the sequencer tells a core in each cycle.
+    """What a core is told in each cycle.
 
-    ``valid``: a term is performed. ``index``: number of the term, beat, pass in what contains it (of the group: whether it is
-    the first). ``first`` and ``last``: the term is the first, the last one of its beat, pass, group, tile.
+    ``valid``: a term is performed. ``index``: number of the term, beat, pass in what contains it (of the group: whether
+    it is the first). ``first`` and ``last``: the term is the first, the last one of its beat, pass, group, tile.
     """
 
     def __init__(self, levels: Sequence[Level]):
@@ -65,16 +65,18 @@ class Sequencer(wiring.Component):
         Perform a term.
     at_end : In(StructLayout)
         For each level's name: its current index is the last one.
-    step : Out(Step)
-        Combinational in ``advance`` and ``at_end``.
+    index, first, last : Out
+        The fields of :class:`Step`; ``last`` is combinational in ``at_end``, nothing in ``advance``. They are members of their
+        own because ``at_end`` and ``advance`` are made of them, and a vector that feeds itself looks like a loop to tools.
     """
 
     def __init__(self, levels: Sequence[Level]):
         self.levels = tuple(levels)
+        step = Step(self.levels).members
         super().__init__({
             "advance": In(1),
             "at_end": In(data.StructLayout({level.name: 1 for level in self.levels})),
-            "step": Out(Step(self.levels)),
+            **{name: Out(step[name]) for name in ("index", "first", "last")},
         })
 
     def elaborate(self, platform):
@@ -85,12 +87,11 @@ class Sequencer(wiring.Component):
             inner_last, last = last, last & self.at_end[level.name]
             first = first & (index == 0)
             m.d.comb += [
-                self.step.index[level.name].eq(index),
-                self.step.first[level.within].eq(first),
-                self.step.last[level.within].eq(last),
+                self.index[level.name].eq(index),
+                self.first[level.within].eq(first),
+                self.last[level.within].eq(last),
             ]
             following = Mux(index == level.limit - 1, index, index + 1)
             with m.If(self.advance & inner_last):
                 m.d.sync += index.eq(Mux(self.at_end[level.name], 0, following))
-        m.d.comb += self.step.valid.eq(self.advance)
         return m

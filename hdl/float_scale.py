@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Scaling of a floating-point sum, with one rounding."""
+
+from itertools import chain
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .bit_heap import BitHeap, Term, plan_heap
+from .float_accumulate import ripple_chunks
+from .float_format import Float32, exponent_bias, field_widths
+from .pipeline import delay
+
+__all__ = ["FloatScale"]
+
+
+class FloatScale(wiring.Component):
+    """Multiply a floating-point sum by a scale and round once.
+
+    ``y = round(sum * scale)``, to nearest, ties to even, with exact subnormal results; beyond the largest
+    finite number it is an infinity, and `overflow` is set. The sign is that of `sum`, also for a result of
+    zero.
+
+    * Latency: `latency` cycles. Throughput: one result per cycle. No stalls.
+    * Legal input: `sum` is +0 or a normal number, `scale` +0 or a positive normal number. An exponent field
+      of 0 counts as zero.
+
+    Parameters
+    ----------
+    out_format : :class:`amaranth.lib.data.Struct`
+        Format of the result.
+    in_format : :class:`amaranth.lib.data.Struct`
+        Format of both operands.
+    product_stages : int
+        Ranks over which the product of the significands is spread.
+
+    Members
+    -------
+    sum : :py:`In(in_format)`
+        First operand.
+    scale : :py:`In(in_format)`
+        Second operand.
+    y : :py:`Out(out_format)`
+        Result, `latency` cycles later.
+    overflow : :py:`Out(1)`
+        The rounded result exceeds the format's finite range; `y` is an infinity.
+    """
+
+    def __init__(self, out_format=Float32, *, in_format=Float32, product_stages=2):
+        self._fraction, self._exponent_width = field_widths(out_format)
+        self._in_fraction, self._in_exponent_width = field_widths(in_format)
+        if self._fraction > 2 * self._in_fraction:
+            raise ValueError(f"out_format must have at most {2 * self._in_fraction} fraction bits, "
+                             f"twice those of in_format, not {self._fraction!r}")
+        if not isinstance(product_stages, int) or isinstance(product_stages, bool):
+            raise TypeError(f"product_stages must be an integer, not {product_stages!r}")
+        if product_stages < 1:
+            raise ValueError(f"product_stages must be at least 1, not {product_stages!r}")
+        self._out_format = out_format
+        self._in_format = in_format
+        self._product_stages = product_stages
+        super().__init__({
+            "sum": In(in_format),
+            "scale": In(in_format),
+            "y": Out(out_format),
+            "overflow": Out(1),
+        })
+
+    out_format = property(lambda self: self._out_format)
+    in_format = property(lambda self: self._in_format)
+    product_stages = property(lambda self: self._product_stages)
+
+    @property
+    def latency(self):
+        """Cycles from operands to result: the product, the alignment, the rounding."""
+        return self._product_stages + 2
+
+    def elaborate(self, platform):
+        m = Module()
+        product = self._multiply(m)
+        nonzero = self.sum.exponent.any() & self.scale.exponent.any()
+        exponent = delay(m, self._add_exponents(), self._product_stages, "exponent")
+        nonzero = delay(m, nonzero, self._product_stages + 1, "nonzero")
+        sign = delay(m, self.sum.sign, self.latency, "sign")
+        results = self._align(m, product, exponent)
+        guarded, field, huge = (delay(m, value, 1, name) for name, value in results.items())
+        sticky, guard, odd = guarded[:3]
+        rounded = Signal(self._fraction + self._exponent_width)
+        m.d.comb += rounded.eq(ripple_chunks(Cat(guarded[2:], field), guard & (sticky | odd)))
+        overflow = nonzero & (huge | field.all() | rounded[self._fraction:].all())
+        infinity = ((1 << self._exponent_width) - 1) << self._fraction
+        number = Mux(overflow, infinity, rounded & nonzero.replicate(len(rounded)))
+        m.d.comb += [
+            self.y.as_value().eq(Cat(delay(m, number, 1, "number"), sign)),
+            self.overflow.eq(delay(m, overflow, 1, "overflow")),
+        ]
+        return m
+
+    def _multiply(self, m):
+        """Multiply the significands in a bit heap, in the shortest cycle that the stages allow."""
+        width = self._in_fraction + 1
+        terms = [Term(width, weight=bit, delay=0.5) for bit in range(width)]
+        budgets = chain((step / 2 for step in range(2, 2 * width)), [None])
+        budget = next(budget for budget in budgets
+                      if plan_heap(terms, 2 * width, budget=budget).registers < self._product_stages)
+        m.submodules.product = heap = BitHeap(terms, budget=budget, register_output=True)
+        multiplicand, multiplier = (Cat(factor.fraction, Const(1, 1)) for factor in (self.sum, self.scale))
+        for bit in range(width):
+            m.d.comb += heap.terms[bit].eq(multiplicand & multiplier[bit].replicate(width))
+        return delay(m, heap.sum, self._product_stages - heap.latency, "product")
+
+    def _add_exponents(self):
+        """Return the exponent field of a result whose leading one is the top bit of the product."""
+        offset = 2 * exponent_bias(self._in_exponent_width) - exponent_bias(self._exponent_width) - 1
+        return (self.sum.exponent + self.scale.exponent - Const(offset)).as_signed()
+
+    def _align(self, m, product, exponent):
+        """Bring the leading one to the top, or a subnormal result to its place.
+
+        Returns the fraction with a guard and a sticky bit; the exponent field; whether that is too large for
+        its bits.
+        """
+        subnormal = exponent <= 1
+        up = ~product[-1] & ~subnormal
+        # From a distance of fraction + 2 on, every bit is below the guard bit.
+        levels = ceil_log2(self._fraction + 3)
+        distance, aligned = Signal(levels), Signal(self._fraction + 3)
+        dropped = len(product) - (self._fraction + 2)
+        normal = Mux(up, product << 1, product)[:len(product)]
+        m.d.comb += [
+            distance.eq(Mux(subnormal, Mux(exponent < 2 - (1 << levels), ~0, 1 - exponent), 0)),
+            aligned.eq(Cat(normal[:dropped].any(), normal[dropped:])),
+        ]
+        for level in range(levels):
+            shift = min(1 << level, len(aligned) - 1)
+            shifted = Signal.like(aligned, name=f"shifted_{shift}")
+            far = Cat(aligned[:shift + 1].any(), aligned[shift + 1:])
+            m.d.comb += shifted.eq(Mux(distance[level], far, aligned))
+            aligned = shifted
+        # With `exponent` at 1 and below, the field is 1 or 0: the bit before the fraction.
+        field = Mux(subnormal, aligned[-1], exponent - up)[:self._exponent_width]
+        return {"guarded": aligned[:-1], "field": field, "huge": exponent >= 1 << self._exponent_width}

