@@ -15,8 +15,8 @@ __all__ = ["BitModConfig", "check_activations", "check_weight"]
 
 MANTISSA_BITS = 11
 """Significand of binary16 with the hidden bit."""
-MAX_EXPONENT = 30
-"""Largest exponent field of a finite binary16."""
+LARGEST_SPECIAL_VALUE = 8 + 16
+"""Both terms of a special value at their largest."""
 MAX_K = 2**20
 """Longest reduction that the engine's counters and exponents are checked for."""
 
@@ -67,8 +67,8 @@ class BitModConfig:
     special_fp3: tuple[int, int, int, int] = DEFAULT_SPECIAL_VALUES[Format.FP3]
     special_fp4: tuple[int, int, int, int] = DEFAULT_SPECIAL_VALUES[Format.FP4]
     dequant_chunk: int | None = 20
-    sum_stages: int = 4
-    output_stages: int = 5
+    sum_stages: int = 5
+    output_stages: int = 4
 
     ALIGN_STAGES = 2
     MAC_STAGES = 3
@@ -143,7 +143,8 @@ class BitModConfig:
     @property
     def accumulator_bits(self) -> int:
         """Width of a group's partial sum: it cannot overflow, whatever the codes."""
-        largest = max(max_partial(fmt, self.special_values.get(fmt)) for fmt in self.formats)
+        # A register may be written with any value that has two terms, and its low term alone is smaller.
+        largest = max(LARGEST_SPECIAL_VALUE if fmt.is_float else max_partial(fmt) for fmt in self.formats)
         return (self.max_aligned * largest * self.group_size).bit_length() + 1
 
     @property

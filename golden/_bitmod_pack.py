@@ -103,7 +103,10 @@ def pack(qweight: QuantizedWeight, config: BitModConfig, m_tiles: int = 1) -> di
 
 
 def unpack(words: dict[str, np.ndarray], config: BitModConfig, n: int, k: int, m_tiles: int = 1) -> dict[str, np.ndarray]:
-    """Undo :func:`pack`: codes uint8 [N, K], group_formats [groups], selectors and scale_codes [N, groups], channel_scales [N]."""
+    """Undo :func:`pack`.
+
+    Returns codes uint8 [N, K], group_formats [groups], selectors and scale_codes uint8 [N, groups], channel_scales [N].
+    """
     group_of_beat = _beats_of_groups(k, config)
     beats, groups = len(group_of_beat), group_of_beat[-1] + 1
     tiles = ceil(n / config.cols)

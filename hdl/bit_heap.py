@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from itertools import accumulate, count
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .adders import carry_select_add
 from .pipeline import delay
 
-__all__ = ["ONE", "Adder", "BitHeap", "Leaf", "Plan", "Stage", "Term", "carry_select_add", "plan_heap"]
+__all__ = ["ONE", "Adder", "BitHeap", "Leaf", "Plan", "Stage", "Term", "plan_heap"]
 
 ONE = -1
 """The constant one among the numbered bits of a plan."""
@@ -131,7 +132,7 @@ class _Bit(NamedTuple):
 
 
 def _adder_delay(width: int) -> float:
-    """Delay of :func:`carry_select_add` after synthesis, in full-adder delays (fits 8 to 32 bits)."""
+    """Delay of :func:`~subbyte.hdl.adders.carry_select_add` after synthesis, in full-adder delays (fits 8 to 32 bits)."""
     return 1.5 + width / 8
 
 
@@ -363,36 +364,3 @@ def _draw_adder(m, bits: dict[int, Value], adder: Adder):
     bits[adder.sum] = total
     if adder.carry is not None:
         bits[adder.carry] = carry
-
-
-def carry_select_add(m, a: Value, b: Value, block: int = 5) -> Value:
-    """Sum of two values of one width, modulo 2 to that width; faster than ``a + b`` at about the same area.
-
-    Each ``block`` bits are added for both values of the carry that enters them, which then chooses. (Logic
-    synthesis flattens what it makes of ``a + b``, and parallel-prefix adders too, to a chain of one gate per
-    bit; these blocks it leaves alone.)
-    """
-    both, either = Signal(len(a), name="both"), Signal(len(a), name="either")
-    m.d.comb += [both.eq(a & b), either.eq(a ^ b)]
-    sums, chosen = [], None
-    for start in range(0, len(a), block):
-        bits = slice(start, start + block)
-        total, carry = _ripple(m, both[bits], either[bits], Const(0, 1))
-        if chosen is not None:
-            total_if, carry_if = _ripple(m, both[bits], either[bits], Const(1, 1))
-            total, carry = Mux(chosen, total_if, total), carry | (carry_if & chosen)
-        chosen = Signal(name=f"carry_from{start}")
-        m.d.comb += chosen.eq(carry)
-        sums.append(total)
-    return Cat(sums)
-
-
-def _ripple(m, both: Value, either: Value, carry: Value) -> tuple[Value, Value]:
-    """Sum bits and carry of a block, from the AND and the XOR of its addends and the carry that enters it."""
-    total = []
-    for generate, propagate in zip(both, either, strict=True):
-        total.append(propagate ^ carry)
-        following = Signal(name="ripple")
-        m.d.comb += following.eq(generate | (propagate & carry))
-        carry = following
-    return Cat(total), carry

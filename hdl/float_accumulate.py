@@ -7,11 +7,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from .adders import CHUNK, ripple_chunks
 from .float_format import Float32, exponent_bias, field_widths
 
-__all__ = ["FloatAccumulate", "ripple_chunks"]
+__all__ = ["FloatAccumulate"]
 
-_CHUNK = 8  # bits of an addition that may carry one after the other
 
 
 def _check(name, value, low, high):
@@ -207,8 +207,8 @@ class FloatAccumulate(wiring.Component):
         placed = Cat(placed, Const(0, 1))
         operand = Cat(operand, operand[-1].replicate(self._window))
         parts, carries, ones = [], [], []
-        for low in range(0, self._window, _CHUNK):
-            high = min(low + _CHUNK, self._window)
+        for low in range(0, self._window, CHUNK):
+            high = min(low + CHUNK, self._window)
             # The bit below the chunk makes its carry in, without a second adder.
             carry = invert if low == 0 else Const(0, 1)
             part = Cat(carry, placed[low:high]) + Cat(carry, operand[low:high])
@@ -269,27 +269,3 @@ def _shift_in(m, value, amount, unit, fill):
         m.d.comb += shifted.eq(Mux(bit, Cat(fill.replicate(unit), value).as_signed(), value.as_signed()))
         value, unit = shifted, 2 * unit
     return value
-
-
-def ripple_chunks(value, carry, carries=None, ones=None):
-    """Add a carry, and those that chunks of the value have handed on; a chunk of ones hands on its own.
-
-    As one addition this would become a chain with a gate for each bit, behind the carry that comes last.
-
-    Parameters
-    ----------
-    value : Value
-        The number, or the sums of the chunks of two numbers.
-    carry : Value
-        One bit to add.
-    carries, ones : Value or None
-        What the chunks of two numbers hand on by themselves, and whether they pass on a carry; None for one
-        number.
-    """
-    total = []
-    for index, low in enumerate(range(0, len(value), _CHUNK)):
-        chunk = value[low:low + _CHUNK]
-        total.append((chunk + carry)[:len(chunk)])
-        carry = carry & (chunk.all() if ones is None else ones[index])
-        carry = carry if carries is None else carry | carries[index]
-    return Cat(total)

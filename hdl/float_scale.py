@@ -9,8 +9,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from .adders import ripple_chunks
 from .bit_heap import BitHeap, Term, plan_heap
-from .float_accumulate import ripple_chunks
 from .float_format import Float32, exponent_bias, field_widths
 from .pipeline import delay
 

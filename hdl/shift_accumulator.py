@@ -14,6 +14,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .adders import CHUNK, carry_select_add
 from .pipeline import delay
 
 __all__ = ["ShiftAccumulator"]
@@ -129,7 +130,7 @@ class ShiftAccumulator(wiring.Component):
             addends = [_extend(operand, size) for operand in operands]
             if self._hold:
                 addends = [addend & controls["gate"].replicate(size) for addend in addends]
-            total = sum(addends, kept[self._max_shift:][:size] + carry)
+            total = _add(m, [kept[self._max_shift:][:size], *addends], carry)
             m.d.sync += acc.eq(total)
             chunks.append(acc)
             from_below, carry = acc[max(size - self._max_shift, 0):], total[size:][:self._rows.bit_length()]
@@ -149,6 +150,15 @@ class ShiftAccumulator(wiring.Component):
             shadows.append(shadow)
         m.d.comb += self.result.eq(Cat(shadows))
         m.d.sync += self.captured.eq(strobe)
+
+
+def _add(m, values: Sequence[Value], carry: Value) -> Value:
+    """Sum of several values of one width and a carry, not cut. A wide sum of two would set the clock if written with ``+``."""
+    size = len(values[0])
+    if size <= CHUNK or len(values) > 2:
+        return sum(values[1:], values[0] + carry)
+    first, second = (Cat(carry, value, Const(0, 1)) for value in values)  # two equal bits below make the carry
+    return carry_select_add(m, first, second)[1:]
 
 
 def _upper(operand: Value, size: int) -> Value:

@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 from ..dequant.bitmod import BitSerialDequantizer, Readout
 from ..golden.bitmod import BitModConfig
 from ..golden.formats import code_points, terms
+from ..hdl.adders import carry_select_add
 from ..hdl.aligner import Aligner
 from ..hdl.bit_heap import BitHeap, Term
 from ..hdl.floating import Float16
@@ -173,7 +174,8 @@ class GroupMac(wiring.Component):
         product_bits = self.config.aligned_bits + SELECT_BITS - 1
         negations = Term(len(self.negations))
         m.submodules.heap = heap = BitHeap(
-            [*(Term(product_bits, signed=True) for _ in range(lanes)), negations], width=self.dot_bits, rows=2, register_output=True
+            [*(Term(product_bits, signed=True) for _ in range(lanes)), negations],
+            width=self.dot_bits, rows=2, register_output=True,
         )
         for i in range(lanes):
             m.d.comb += heap.terms[i].eq(self._product(self.aligned[i], self.terms[i]))
@@ -181,13 +183,14 @@ class GroupMac(wiring.Component):
 
         dot = Signal(signed(self.dot_bits))
         plane = Signal(signed(self.config.accumulator_bits), reset_less=True)
-        m.d.comb += dot.eq((heap.addends[0] + heap.addends[1])[: self.dot_bits])
+        m.d.comb += dot.eq(carry_select_add(m, *heap.addends))
         shifted = [Signal(signed(self.config.accumulator_bits), name=f"dot_{i}") for i in plane_shifts(self.config)]
         m.d.comb += [option.eq(dot << i) for option, i in zip(shifted, plane_shifts(self.config), strict=True)]
         m.d.sync += plane.eq(one_hot_select(shifted, self.shift))
         total = Signal.like(self.sum, reset_less=True)
-        m.d.sync += total.eq(Mux(self.first, 0, total >> self.rise) + plane)
-        m.d.comb += self.sum.eq(total)
+        kept = Signal.like(total)
+        m.d.comb += [kept.eq(Mux(self.first, 0, total >> self.rise)), self.sum.eq(total)]
+        m.d.sync += total.eq(carry_select_add(m, kept, plane))
         return m
 
     def _product(self, aligned, term):

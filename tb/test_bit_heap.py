@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subbyte.hdl import bit_heap
-from subbyte.hdl.bit_heap import ONE, BitHeap, Term, carry_select_add, plan_heap
+from subbyte.hdl.adders import carry_select_add
+from subbyte.hdl.bit_heap import ONE, BitHeap, Term, plan_heap
 from subbyte.hdl.pipeline import delay
 
 DELAYS = st.sampled_from([0, 0.5, 1])

@@ -3,7 +3,9 @@
 # amaranth: UnusedElaboratable=no
 """BitMoD's processing element and engine, bit for bit against golden, under Verilator."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -11,10 +13,12 @@ import numpy as np
 import pytest
 
 from subbyte.golden import bitmod
+from subbyte.golden._bitmod_pack import activation_fields, scale_fields, weight_fields
 from subbyte.golden.bitmod import BitModConfig, QuantizedWeight, quantize
 from subbyte.golden.formats import Format, decode
+from subbyte.golden.packing import pack_beats, unpack_beats
 from subbyte.sim.cocotb_run import resolve_seed, run_bench
-from subbyte.tb.bitmod_tops import FaultyEngine, PeTop
+from subbyte.tb.bitmod_tops import EngineFault, FaultyEngine, PeTop
 from subbyte.top.bitmod import BitModEngine
 from subbyte.top.emit import to_verilog
 
@@ -140,6 +144,7 @@ def engine_case(name, x, qweight, config):
     return case, streams
 
 
+FIELDS = {"weights": weight_fields, "activations": activation_fields, "scales": scale_fields}
 ERRORS = ("k_mismatch", "scales_order", "format_changed", "format_unsupported", "special_value", "nonfinite")
 
 
@@ -147,12 +152,6 @@ def as_parameters(prepared, seed):
     """Cases as parameters of a bench."""
     arrays = {f"{name}_{i}": words for i, (_, streams) in enumerate(prepared) for name, words in streams.items()}
     return {"cases": [case for case, _ in prepared], "seed": seed, **arrays}
-
-
-def back_to_back(name, cases):
-    """Several products in one stream; each tile follows the one before without a gap. Its cycles are not predicted."""
-    streams = {key: np.concatenate([s[key] for _, s in cases]) for key in cases[0][1]}
-    return {**cases[0][0], "name": name}, streams
 
 
 CONFIGS = {
@@ -166,6 +165,12 @@ CONFIGS = {
         guard_bits=0,
     ),
 }
+
+
+@cache
+def engine_verilog(name):
+    """One text for all benches of a configuration, and so one build."""
+    return to_verilog(BitModEngine(CONFIGS[name]), f"bitmod_engine_{name}")
 
 
 def formats_of(config):
@@ -194,17 +199,76 @@ def test_engine(name):
         if index == 3:
             x[0, k // 2] = np.inf
         prepared.append(engine_case(f"{m}x{n}x{k} {rotated}", x, random_weight(rng, n, k, rotated, group), config))
-    verilog = to_verilog(BitModEngine(config), top := f"bitmod_engine_{name}")
-    run_bench(verilog, top, BENCH, parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
+    run_bench(engine_verilog(name), f"bitmod_engine_{name}", BENCH,
+              parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
 
 
 def test_engine_faults_are_detected():
-    """The good unit and its faults side by side in one build."""
+    """The good unit and its faults side by side in one build: green without a fault, red with each."""
     config, seed = replace(CONFIGS["default_formats"], drain=1), resolve_seed()
     rng = np.random.default_rng(seed)
     prepared = []
     for k, fmts in ((80, ["bitmod-fp4", "bitmod-fp3"]), (32, ["int8"]), (20, ["bitmod-fp3"])):
         x = random_activations(rng, 2 * config.rows, k)
         prepared.append(engine_case(f"K={k} {fmts}", x, random_weight(rng, 8, k, fmts, 32), config))
-    run_bench(FaultyEngine(config), "bitmod_engine_faulty", BENCH, parameters=as_parameters(prepared, seed), seed=seed,
-              testcase="engine_faults")
+    verilog = to_verilog(FaultyEngine(config), "bitmod_engine_faulty")
+    for fault in EngineFault:
+        parameters = {**as_parameters(prepared, seed), "fault": fault.name}
+        green = fault is EngineFault.NONE
+        with nullcontext() if green else pytest.raises(AssertionError, match="first difference|no transfer"):
+            run_bench(verilog, "bitmod_engine_faulty", BENCH, parameters=parameters, seed=seed, testcase="engine_fault")
+
+
+def special_write(fmt, selector, value):
+    """Word of the port ``special_values``."""
+    return value & 63 | selector << 6 | (fmt is Format.FP4) << 8 | 1 << 9
+
+
+def test_special_value_registers_are_programmable():
+    """Values written at run time count from the next group on, for both formats and every selector."""
+    config, seed = CONFIGS["default_formats"], resolve_seed()
+    fp3, fp4 = (7, -5, 0, -8), (-16, 9, 15, -24)
+    special = {Format.FP3: fp3, Format.FP4: fp4}
+    rng = np.random.default_rng(seed)
+    parts = []
+    for fmt in ("fp3-er-pos", "fp4-er-neg", "fp3-ea-pos", "fp4-ea-neg", "bitmod-fp3", "bitmod-fp4"):
+        parts.append(quantize(rng.normal(0, 0.02, (5, 32)).astype(np.float32), fmt, group_size=32, special_values=special))
+    qweight = QuantizedWeight.concatenate(parts)
+    assert set(np.unique(qweight.values)) & {*fp3, *fp4}
+    x = random_activations(rng, 3, qweight.shape[1])
+    written = replace(config, special_fp3=fp3, special_fp4=fp4)
+    case, streams = engine_case("special", x, qweight, written)
+    case["writes"] = [
+        special_write(fmt, selector, value) for fmt, four in special.items() for selector, value in enumerate(four)
+    ]
+    run_bench(engine_verilog("default_formats"), "bitmod_engine_default_formats", BENCH,
+              parameters=as_parameters([(case, streams)], seed), seed=seed, testcase="special_registers")
+
+
+def test_error_flags():
+    """Each flag is raised by its cause and by nothing else; a refused register write is reported."""
+    config, seed = CONFIGS["default_formats"], resolve_seed()
+    rng = np.random.default_rng(seed)
+    good = engine_case("good", random_activations(rng, 2, 96), random_weight(rng, 4, 96, ["int8", "bitmod-fp3"], 32), config)
+    prepared = []
+
+    def spoiled(flag, stream="weights", beat=0, field=None, value=None, write=0):
+        case, streams = good[0], dict(good[1])
+        if field:
+            fields = FIELDS[stream](config)
+            values = unpack_beats(fields, streams[stream])
+            values[field][beat] = value
+            streams[stream] = pack_beats(fields, **values)
+        errors = 1 << ERRORS.index(flag) if flag else 0
+        prepared.append(({**case, "name": flag or "none", "errors": errors, "write": write}, streams))
+
+    spoiled(None)
+    spoiled("k_mismatch", "activations", 23, "last", 0)
+    spoiled("scales_order", "scales", 0, "last", 1)
+    spoiled("scales_order", "scales", 3, "last", 0)
+    spoiled("format_changed", "weights", 1, "format", Format.INT6)
+    spoiled("special_value", write=special_write(Format.FP4, 0, 11))
+    spoiled("nonfinite", "activations", 5, "data", 0x7C00)
+    prepared[-1][0]["name"] = "infinity"
+    run_bench(engine_verilog("default_formats"), "bitmod_engine_default_formats", BENCH,
+              parameters=as_parameters(prepared, seed), seed=seed, testcase="engine_errors")
