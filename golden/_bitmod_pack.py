@@ -33,10 +33,11 @@ OUTPUT_DTYPES = {"float32": np.uint32, "float16": np.uint16}
 
 
 def weight_fields(config: BitModConfig) -> list[Field]:
-    """Payload of ``weights``; codes are [cols][lanes], selectors matter in a group's first beat only."""
+    """Payload of ``weights``; codes are [cols][lanes], selectors matter in a group's first beat only (if there are any)."""
+    has_selectors = any(fmt.is_float for fmt in config.formats)
     return [
         Field("codes", config.code_bits, config.cols * config.lanes),
-        Field("selectors", SELECTOR_BITS, config.cols),
+        *([Field("selectors", SELECTOR_BITS, config.cols)] if has_selectors else []),
         Field("format", FORMAT_BITS),
         Field("last", 1),
     ]
@@ -87,16 +88,16 @@ def pack(qweight: QuantizedWeight, config: BitModConfig, m_tiles: int = 1) -> di
     codes = _columns(slots, config).reshape(-1, config.cols, beats, config.lanes)
     channel_scales = _columns(qweight.channel_scales[:, None], config, fill=1).view(np.uint32).astype(np.int64)
     group_scales = _columns(qweight.scale_codes, config)
-    for tile, selectors in enumerate(_columns(qweight.selectors, config)):
-        weights += m_tiles * [
-            pack_beats(
-                weight_fields(config),
-                codes=codes[tile].transpose(1, 0, 2).reshape(beats, -1),
-                selectors=selectors.T[group_of_beat],
-                format=formats[group_of_beat],
-                last=_last(beats),
-            )
-        ]
+    selectors = _columns(qweight.selectors, config)
+    fields = weight_fields(config)
+    for tile in range(len(codes)):
+        values = {
+            "codes": codes[tile].transpose(1, 0, 2).reshape(beats, -1),
+            "selectors": selectors[tile].T[group_of_beat],
+            "format": formats[group_of_beat],
+            "last": _last(beats),
+        }
+        weights += m_tiles * [pack_beats(fields, **{field.name: values[field.name] for field in fields})]
         data = np.concatenate([group_scales[tile].T, channel_scales[tile].T])
         scales += m_tiles * [pack_beats(scale_fields(config), data=data, last=_last(len(data)))]
     return {"weights": np.concatenate(weights), "scales": np.concatenate(scales)}
@@ -122,11 +123,12 @@ def unpack(words: dict[str, np.ndarray], config: BitModConfig, n: int, k: int, m
     formats = weights["format"][0, starts, 0]
     slots = weights["codes"].reshape(tiles, beats, config.cols, config.lanes).transpose(0, 2, 1, 3)
     masks = np.repeat([(1 << Format(f).bits) - 1 for f in formats], config.group_size)[:k]
+    selectors = weights.get("selectors", np.zeros((tiles, beats, config.cols), np.int64))[:, starts]
     columns = scales.transpose(0, 2, 1).reshape(-1, groups + 1)[:n]
     return {
         "codes": (slots.reshape(tiles * config.cols, -1)[:n, :k] & masks).astype(np.uint8),
         "group_formats": formats,
-        "selectors": weights["selectors"][:, starts].transpose(0, 2, 1).reshape(-1, groups)[:n].astype(np.uint8),
+        "selectors": selectors.transpose(0, 2, 1).reshape(-1, groups)[:n].astype(np.uint8),
         "scale_codes": columns[:, :-1].astype(np.uint8),
         "channel_scales": columns[:, -1].astype(np.uint32).view(np.float32),
     }

@@ -51,7 +51,7 @@ class TermEncoder(wiring.Component):
     term : In(2)
         Number of the term, least significant first.
     special : In(ArrayLayout(ArrayLayout(SpecialTerms, 4), number of float formats))
-        The special-value registers.
+        The special-value registers. This and the next two: if the config has formats with special values.
     selector : In(2)
         Which of them the group uses; taken when ``load`` is set.
     load : In(1)
@@ -67,17 +67,19 @@ class TermEncoder(wiring.Component):
             "codes": In(data.ArrayLayout(config.code_bits, config.lanes)),
             "format": In(3),
             "term": In(2),
-            "special": In(data.ArrayLayout(data.ArrayLayout(SpecialTerms, 4), len(float_formats(config)))),
-            "selector": In(2),
-            "load": In(1),
+            **(self._special_members() if float_formats(config) else {}),
             "terms": Out(data.ArrayLayout(WeightTerm, config.lanes)),
             "negations": Out(range(config.lanes + 1)),
         })
 
+    def _special_members(self):
+        registers = data.ArrayLayout(data.ArrayLayout(SpecialTerms, 4), len(float_formats(self.config)))
+        return {"special": In(registers), "selector": In(2), "load": In(1)}
+
     def elaborate(self, platform):
         m = Module()
         decoded = Signal(data.ArrayLayout(WeightTerm, self.config.lanes))
-        special = self._special(m)
+        special = self._special(m) if float_formats(self.config) else None
         for i in range(self.config.lanes):
             with m.Switch(self.format):
                 for fmt in self.config.formats:

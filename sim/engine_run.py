@@ -5,12 +5,17 @@
 Knows streams and tiles, and no scheme: that comes as a `subbyte.cli.schemes.Scheme`, or anything with its attributes.
 """
 
+import hashlib
+import json
+import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from subbyte.golden.schedule import Timeline
+from subbyte.sim import toolchain
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.stream_model import RunResult, StreamModel
 from subbyte.top import emit
@@ -128,16 +133,15 @@ class EngineModel:
     verilog : str
         What is simulated: the text that `subbyte verilog` writes.
     build_seconds : float
-        Wall time of generating and compiling; compiling is skipped when the same text was compiled before.
+        Wall time of generating and compiling; both are skipped for what was generated and compiled before.
     """
 
     def __init__(self, scheme, config, waves=None):
         started = time.perf_counter()
         self.scheme, self.config = scheme, config
-        engine, name = scheme.component("engine", config)
-        self.verilog = emit.to_verilog(engine, name)
-        inputs, outputs, self._status = _ports(emit.manifest(engine, name, config))
-        self.model = StreamModel(self.verilog, name, inputs=inputs, outputs=outputs, waves=waves,
+        self.verilog, described = _generate(scheme, config)
+        inputs, outputs, self._status = _ports(described)
+        self.model = StreamModel(self.verilog, described["name"], inputs=inputs, outputs=outputs, waves=waves,
                                  status={port["name"]: port["width"] for port in self._status})
         self.build_seconds = time.perf_counter() - started
 
@@ -179,6 +183,25 @@ class EngineModel:
             y, golden, scheme.reference(x, qweight), mismatches, difference, flags, golden_flags,
             status=_decode(self._status, run.status), timeline=scheme.timeline(x, qweight, config),
             predictable=not any(knobs.values()), run=run)
+
+
+def _generate(scheme, config):
+    """Verilog and manifest of an engine, kept in the build folder: making them takes longer than a layer.
+
+    They are kept under a digest of all that they are made from: parameters, our sources, tools. A scheme from
+    elsewhere, whose sources are not known, is generated each time.
+    """
+    digest = hashlib.sha256(repr((scheme.name, config, toolchain.tool_versions(), os.environ.get("YOSYS"))).encode())
+    for folder in ("golden", "hdl", "pe", "dequant", "top"):
+        for source in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
+            digest.update(source.read_bytes())
+    source = toolchain.build_root() / "sim" / f"{scheme.name}_engine-{digest.hexdigest()[:16]}.v"
+    if not source.exists() or not scheme.config.__module__.startswith("subbyte."):
+        engine, name = scheme.component("engine", config)
+        unfinished = source.with_stem(f"{source.stem}-{os.getpid()}")
+        for written in reversed(emit.write(engine, name, unfinished, config)):  # the Verilog last: it says "complete"
+            written.replace(source.with_suffix(written.suffix))
+    return source.read_text(), json.loads(source.with_suffix(".json").read_text())
 
 
 def rms(values):

@@ -143,8 +143,8 @@ class _FaultyCore(BitModCore):
         self.settings = {**self.settings, "fault": In(EngineFault)}
         self.fault = Signal(EngineFault)
 
-    def _place_encoders(self, m):
-        encoders = super()._place_encoders(m)
+    def _place_encoders(self, m, platform):
+        encoders = super()._place_encoders(m, platform)
         loaded = Signal()
         m.d.sync += loaded.eq(loaded | self.step.valid)
         with m.If((self.fault == EngineFault.STALE_SELECTOR) & loaded):

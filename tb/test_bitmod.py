@@ -34,12 +34,15 @@ ACTIVATION_CORNERS = np.array(
 
 
 def pe_groups(config, seed):
-    """(format, selector, codes [k], activations float16 [k], scale code): every code of every format, then random corners."""
+    """(format, selector, codes [k], activations float16 [k], scale code): every code, every scale code, then random corners."""
     rng = np.random.default_rng(seed)
     for fmt in config.formats:
         for selector in range(4 if fmt.is_float else 1):
             codes = rng.permutation(np.tile(np.arange(1 << fmt.bits), max(1, 64 >> fmt.bits)))
             yield fmt, selector, codes, rng.normal(0, 3, len(codes)).astype(np.float16), rng.integers(256)
+    for scale_code in range(256):
+        x = rng.choice(ACTIVATION_CORNERS, config.lanes).view(np.float16)
+        yield Format.INT8, 0, rng.integers(0, 256, config.lanes), x, scale_code
     for _ in range(60):
         fmt = Format(rng.choice(config.formats))
         k = config.lanes * int(rng.integers(1, 12))
@@ -145,7 +148,7 @@ def engine_case(name, x, qweight, config):
 
 
 FIELDS = {"weights": weight_fields, "activations": activation_fields, "scales": scale_fields}
-ERRORS = ("k_mismatch", "scales_order", "format_changed", "format_unsupported", "special_value", "nonfinite")
+ERRORS = ("k_mismatch", "scales_order", "format_changed", "format_unsupported", "nonfinite", "special_value")
 
 
 def as_parameters(prepared, seed):
@@ -205,12 +208,12 @@ def test_engine(name):
 
 def test_engine_faults_are_detected():
     """The good unit and its faults side by side in one build: green without a fault, red with each."""
-    config, seed = replace(CONFIGS["default_formats"], drain=1), resolve_seed()
+    config, seed = replace(CONFIGS["default_formats"], rows=1, cols=2, drain=1), resolve_seed()
     rng = np.random.default_rng(seed)
     prepared = []
     for k, fmts in ((80, ["bitmod-fp4", "bitmod-fp3"]), (32, ["int8"]), (20, ["bitmod-fp3"])):
         x = random_activations(rng, 2 * config.rows, k)
-        prepared.append(engine_case(f"K={k} {fmts}", x, random_weight(rng, 8, k, fmts, 32), config))
+        prepared.append(engine_case(f"K={k} {fmts}", x, random_weight(rng, 4, k, fmts, 32), config))
     verilog = to_verilog(FaultyEngine(config), "bitmod_engine_faulty")
     for fault in EngineFault:
         parameters = {**as_parameters(prepared, seed), "fault": fault.name}

@@ -15,7 +15,7 @@ from ..hdl.floating import Float16, Float32, FloatScale
 from ..hdl.pipeline import delay
 from ..pe.bitmod import GroupMac, TermEncoder, plane_shifts
 from ..pe.special import SpecialValues, SpecialWrite, float_formats
-from .emit import cell
+from .emit import place
 from .engine import Engine, core_members
 
 __all__ = ["BitModCore", "BitModEngine", "OutputUnit"]
@@ -81,9 +81,10 @@ class BitModCore(wiring.Component):
         self.max_terms = max(fmt.terms for fmt in config.formats)
         self.max_passes = 1
         self.interval = config.timing.interval
+        has_special_values = bool(float_formats(config))
         self.weights_layout = data.StructLayout({
             "codes": data.ArrayLayout(data.ArrayLayout(config.code_bits, config.lanes), config.cols),
-            "selectors": data.ArrayLayout(2, config.cols),
+            **({"selectors": data.ArrayLayout(2, config.cols)} if has_special_values else {}),
             "format": 3,
         })
         self.activations_layout = data.StructLayout({
@@ -96,9 +97,12 @@ class BitModCore(wiring.Component):
         self.flags_layout = FLAGS
         self.output_fields = output_fields(config)
         self.errors_layout = data.StructLayout({
-            "format_changed": 1, "format_unsupported": 1, "special_value": 1, "nonfinite": 1,
+            "format_changed": 1,
+            "format_unsupported": 1,
+            "nonfinite": 1,
+            **({"special_value": 1} if has_special_values else {}),
         })
-        self.settings = {"special_values": In(SpecialWrite)} if float_formats(config) else {}
+        self.settings = {"special_values": In(SpecialWrite)} if has_special_values else {}
         super().__init__({**core_members(self), **self.settings})
 
     def output_unit(self) -> OutputUnit:
@@ -124,15 +128,15 @@ class BitModCore(wiring.Component):
         m = Module()
         config = self.config
         self._watch_format(m)
-        aligners = self._place_aligners(m)
-        encoders = self._place_encoders(m)
+        aligners = self._place_aligners(m, platform)
+        encoders = self._place_encoders(m, platform)
         m.submodules.readout = readout = Readout(config)
         self._connect_readout(m, readout, aligners)
         rises = [delay(m, aligner.rise, 2, f"rise_{r}") for r, aligner in enumerate(aligners)]
         first = delay(m, self.step.valid & self.step.first.group, 4, "first", reset=True)
         shift = delay(m, self._plane_shift(), 3, "shift", reset=True)
         for c in range(config.cols):
-            m.submodules[f"sum_{c}"] = cell(platform, column := ColumnSum(config), "bitmod_column_sum")
+            column = place(m, platform, f"sum_{c}", "bitmod_column_sum", ColumnSum, config)
             m.d.comb += [
                 column.visit.eq(readout.visit),
                 column.alignment.eq(readout.visited_alignment),
@@ -140,8 +144,8 @@ class BitModCore(wiring.Component):
                 column.last.eq(readout.last_group),
             ]
             for r in range(config.rows):
-                m.submodules[f"mac_{r}_{c}"] = cell(platform, mac := GroupMac(config), "bitmod_mac")
-                m.submodules[f"dequant_{r}_{c}"] = cell(platform, dequant := BitSerialDequantizer(config), "bitmod_dequant")
+                mac = place(m, platform, f"mac_{r}_{c}", "bitmod_mac", GroupMac, config)
+                dequant = place(m, platform, f"dequant_{r}_{c}", "bitmod_dequant", BitSerialDequantizer, config)
                 m.d.comb += [
                     mac.aligned.eq(aligners[r].aligned),
                     mac.rise.eq(rises[r]),
@@ -182,11 +186,11 @@ class BitModCore(wiring.Component):
         amount = self.step.index.term * per_term
         return Cat(self.step.valid & (amount == shift) for shift in plane_shifts(self.config))
 
-    def _place_aligners(self, m):
+    def _place_aligners(self, m, platform):
         """One for each row; together they know whether the tile has met an infinity or NaN."""
         aligners = []
         for r in range(self.config.rows):
-            m.submodules[f"aligner_{r}"] = aligner = Aligner(self.config.lanes, self.config.guard_bits)
+            aligner = place(m, platform, f"aligner_{r}", "bitmod_aligner", Aligner, self.config.lanes, self.config.guard_bits)
             m.d.comb += [
                 aligner.beat.eq(self.activations.data[r]),
                 aligner.valid.eq(self.step.valid),
@@ -204,24 +208,30 @@ class BitModCore(wiring.Component):
                 m.d.sync += self.flags.nonfinite.eq(met)
         return aligners
 
-    def _place_encoders(self, m):
-        """One for each column, and the special-value registers that all of them share."""
-        m.submodules.special = special = SpecialValues(self.config)
-        if self.settings:
-            m.d.comb += [special.write.eq(self.special_values), self.errors.special_value.eq(special.refused)]
+    def _place_encoders(self, m, platform):
+        """One for each column; the special-value registers are common to all."""
         encoders = []
         for c in range(self.config.cols):
-            m.submodules[f"encoder_{c}"] = encoder = TermEncoder(self.config)
+            encoder = place(m, platform, f"encoder_{c}", "bitmod_encoder", TermEncoder, self.config)
             m.d.comb += [
                 encoder.codes.eq(self.weights.codes[c]),
                 encoder.format.eq(self.weights.format),
                 encoder.term.eq(self.step.index.term),
+            ]
+            encoders.append(encoder)
+        if float_formats(self.config):
+            self._connect_special_values(m, encoders)
+        return encoders
+
+    def _connect_special_values(self, m, encoders):
+        m.submodules.special = special = SpecialValues(self.config)
+        m.d.comb += [special.write.eq(self.special_values), self.errors.special_value.eq(special.refused)]
+        for c, encoder in enumerate(encoders):
+            m.d.comb += [
                 encoder.special.eq(special.terms),
                 encoder.selector.eq(self.weights.selectors[c]),
                 encoder.load.eq(self.step.valid & self.step.first.group),
             ]
-            encoders.append(encoder)
-        return encoders
 
     def _connect_readout(self, m, readout, aligners):
         m.d.comb += [

@@ -17,7 +17,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import verilog
 from amaranth.hdl import ClockSignal, Instance, ResetSignal, Shape, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In
@@ -25,7 +25,7 @@ from amaranth.lib.wiring import In
 from subbyte import __version__
 from subbyte.sim import toolchain
 
-__all__ = ["VerilogCells", "cell", "layout", "manifest", "to_json", "to_verilog", "write"]
+__all__ = ["VerilogCells", "layout", "manifest", "place", "to_json", "to_verilog", "write"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # What differs between two builds of the tool and says nothing about the circuit: its first comment (which holds a
@@ -45,46 +45,74 @@ class VerilogCells:
 
     def __init__(self, top):
         self.top = top
-        self._netlists = {}
-        self._modules = {}
+        self._cells = {}
 
     @property
     def modules(self):
         """Verilog text of each collected cell, sorted by its name."""
-        return [text for _, text in sorted(self._modules.items())]
+        return [cell.text for _, cell in sorted(self._cells.items())]
 
-    def instance(self, component, name):
-        """Make an :py:`Instance` of module ``name``, its ports bound to the members of ``component``."""
+    def instance(self, name, make, arguments):
+        """An interface like that of ``make(*arguments)``, and the :py:`Instance` of module ``name`` bound to it."""
         if name == self.top:
             raise ValueError(f"a cell's name must differ from that of the module which holds it, not {name!r}")
-        # The netlist is what tells two circuits apart: no convention about parameters could be as sure.
-        netlist = rtlil.convert(component, name=_identifier(name), platform=self, emit_src=False)
-        if self._netlists.setdefault(name, netlist) != netlist:
+        if name not in self._cells:
+            self._cells[name] = _Cell.convert(_identifier(name), make, arguments, self)
+        cell = self._cells[name]
+        if (cell.make, cell.arguments) != (make, arguments):
             raise ValueError(f"cell {name!r} must stand for one circuit, but is used for two: name them apart")
-        if name not in self._modules:
-            self._modules[name] = _convert(component, name, self)
-        ports = {f"{'i' if flow == In else 'o'}_{port}": value for port, flow, value in _ports(component)}
-        for port, signal in (("clk", ClockSignal()), ("rst", ResetSignal())):
-            if _has_input(netlist, port):
-                ports.setdefault(f"i_{port}", signal)
-        return Instance(name, **ports)
+        interface = cell.signature.create(path=())
+        ports = {f"{'i' if flow == In else 'o'}_{port}": value for port, flow, value in _ports(interface)}
+        return interface, Instance(name, **ports, **cell.clocking())
 
 
-def cell(platform, component, name):
-    """Place a cell that an array repeats: called inside ``elaborate``, its result is added as the submodule.
+@dataclasses.dataclass(frozen=True)
+class _Cell:
+    """A converted cell: what it was made from, and its module."""
+
+    make: object
+    arguments: tuple
+    signature: object
+    text: str
+
+    @classmethod
+    def convert(cls, name, make, arguments, platform):
+        component = make(*arguments)
+        return cls(make, arguments, component.signature, _convert(component, name, platform))
+
+    def clocking(self):
+        """Connections of clock and reset; a cell without state has none."""
+        ports = re.search(r"\((.*?)\)", self.text)[1].split(", ")
+        return {f"i_{port}": signal() for port, signal in (("clk", ClockSignal), ("rst", ResetSignal)) if port in ports}
+
+
+def place(m, platform, submodule, name, make, *arguments):
+    """Add a cell that an array repeats to a module that is being elaborated.
 
     Parameters
     ----------
+    m : :class:`amaranth.hdl.Module`
     platform : object
         The argument of ``elaborate``. Unless it is a :class:`VerilogCells` (Amaranth's simulator, another flow)
-        the component itself is returned.
-    component : :class:`amaranth.lib.wiring.Component`
-        The cell. It keeps its members either way: connect to them as to those of any submodule. Its state, if
-        it has any, is in the domain ``sync``.
+        the component itself is added.
+    submodule : str
+        Its name within ``m``.
     name : str
-        Module name. One name stands for one circuit; a second circuit under it raises ValueError.
+        Name of its Verilog module. One name stands for one circuit: other arguments under it raise ValueError.
+    make : callable
+        The component's class. Its state, if it has any, is in the domain ``sync``.
+    arguments
+        Passed to ``make``; compared by ``==``.
+
+    Returns
+    -------
+    object with the component's members, to connect to
     """
-    return platform.instance(component, name) if isinstance(platform, VerilogCells) else component
+    if isinstance(platform, VerilogCells):
+        interface, m.submodules[submodule] = platform.instance(name, make, arguments)
+    else:
+        interface = m.submodules[submodule] = make(*arguments)
+    return interface
 
 
 def to_verilog(component, name, *, cells=True):
@@ -97,7 +125,7 @@ def to_verilog(component, name, *, cells=True):
         Name of the top module. Ports are named by their path in the signature, joined by ``__``; they come in
         the netlist's order, so bind them by name. ``clk`` and ``rst`` (synchronous, active high) are added.
     cells : bool
-        Write each :func:`cell` once and instantiate it (default), or repeat it at every place.
+        Write each :func:`place` once and instantiate it (default), or repeat it at every place.
     """
     collector = VerilogCells(_identifier(name)) if cells else None
     top = _convert(component, name, collector)
@@ -204,12 +232,6 @@ def _ports(component):
     """Flat name, flow and value of every port, in the order of the signature."""
     for path, member, value in component.signature.flatten(component):
         yield "__".join(map(str, path)), member.flow, value
-
-
-def _has_input(netlist, port):
-    """Whether the first module of an RTLIL text has this one-bit input."""
-    top = netlist.split("\nend\n", 1)[0]
-    return re.search(rf"^  wire width 1 input \d+  \\{port}$", top, re.MULTILINE) is not None
 
 
 def _identifier(name):

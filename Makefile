@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+
+PYTHON      ?= python3
+VENV        ?= .venv
+# Versions to install; CONSTRAINTS=/dev/null takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
+# Tests side by side.
+JOBS        ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+SCHEMES := bitmod
+PARTS   := pe engine
+
+INSTALLED := $(VENV)/.subbyte-installed
+RUN       := $(VENV)/bin/python -m
+
+# A Makefile's own variables reach the programs through the environment: WAVES=1, SEED=7, REQUIRE_IVERILOG=1.
+export WAVES SEED REQUIRE_IVERILOG
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test verilog lint model bench clean tools
+
+help:  ## show this list
+	@echo "subbyte: RTL for matrix products with sub-byte weights"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s%s\n", $$1, $$2}'
+	@echo
+	@echo "Every command sets up $(VENV) by itself. The command line: $(VENV)/bin/subbyte --help"
+
+demo: tools $(INSTALLED)  ## generate the RTL, run a layer of a real model through it, say what happened
+	@$(RUN) subbyte.cli.demo
+
+test: tools $(INSTALLED)  ## run all tests (WAVES=1 writes traces, SEED=n repeats a run, JOBS=n side by side)
+	@$(RUN) pytest -n $(JOBS) --dist worksteal
+
+verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine}.v, each with its .json manifest
+	@set -e; for scheme in $(SCHEMES); do for part in $(PARTS); do \
+	  $(RUN) subbyte.cli verilog $$scheme --part $$part -o build/verilog/$${scheme}_$$part.v; done; done
+
+lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Icarus, Yosys) and the Python
+	@$(RUN) subbyte.cli.lint
+
+model: tools $(INSTALLED)  ## fetch SmolLM2-135M into build/model (94 MB)
+	@$(RUN) subbyte.golden.model
+
+bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilization, speed of simulation
+	@$(RUN) subbyte.cli.bench
+
+clean:  ## remove build/: everything generated or fetched
+	rm -rf build
+
+# What pip cannot bring, asked for before anything else runs.
+tools:
+	@failed=0; \
+	missing() { echo "error: $$1" >&2; failed=1; }; \
+	if ! command -v $(PYTHON) >/dev/null; then \
+	  missing "Python is missing ($(PYTHON)). Debian/Ubuntu: apt install python3 python3-venv; or name one: make PYTHON=..."; \
+	elif ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	  missing "Python 3.11 or newer is needed, $(PYTHON) is older. Install one and name it: make PYTHON=python3.12"; \
+	elif ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+	  missing "Python's venv module is missing. Debian/Ubuntu: apt install python3-venv"; \
+	fi; \
+	command -v c++ >/dev/null || command -v g++ >/dev/null || \
+	  missing "a C++ compiler (c++ or g++) is missing. Debian/Ubuntu: apt install g++; Fedora: dnf install gcc-c++"; \
+	exit $$failed
+
+$(INSTALLED): pyproject.toml $(wildcard constraints.txt) | tools
+	@echo "setting up $(VENV) (once; takes a minute or two)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[test]'
+	@touch $@

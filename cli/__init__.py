@@ -1,0 +1,7 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The `subbyte` command."""
+
+from subbyte.cli.commands import main
+
+__all__ = ["main"]

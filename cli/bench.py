@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: measure what README.md states, as Markdown tables that can be pasted there.
+
+Accuracy is the exact model's, which the RTL equals bit for bit; cycles and speed are the RTL's own.
+"""
+
+import sys
+
+import numpy as np
+
+from subbyte.cli import operands
+from subbyte.cli.schemes import NAMES, scheme
+from subbyte.golden.model import ModelUnavailable, fetch_model
+from subbyte.sim.engine_run import EngineModel, rms
+from subbyte.sim.toolchain import build_root
+
+__all__ = ["accuracy", "main"]
+
+_LAYERS = ("blk.0.ffn_up.weight", "blk.0.attn_q.weight")
+_LANES = (4, 8)
+
+
+def accuracy(scheme, fmt, k, samples=1024, seed=1):
+    """Rms error of the engine's outputs over the norm of their products, ``sqrt(sum((a * w)**2))``.
+
+    Activations are normal times log-normal, ``N(0, 1) * exp(N(0, 1))``, weights N(0, 0.02); every output has
+    operands of its own.
+    """
+    rng = np.random.default_rng(seed)
+    config, errors = scheme.config(), []
+    for _ in range(samples // 32):
+        x = scheme.activations(rng.standard_normal((32, k)) * np.exp(rng.standard_normal((32, k))))
+        qweight = scheme.quantize(rng.normal(0, 0.02, (32, k)), fmt, config)
+        y, _ = scheme.golden(x, qweight, config)
+        norms = np.sqrt(np.square(x.astype(np.float64) * qweight.dequantize()).sum(axis=1))
+        errors.append(np.diagonal(y.astype(np.float64) - scheme.reference(x, qweight)) / norms)
+    return rms(np.concatenate(errors))
+
+
+def main():
+    """Print all tables; returns the exit code."""
+    for name in NAMES:
+        _accuracy_table(scheme(name))
+    try:
+        path = fetch_model(build_root() / "model")
+    except ModelUnavailable as error:
+        print(f"error: the layers need the model: {error}", file=sys.stderr)
+        return 1
+    return max(_layer_table(scheme(name), path) for name in NAMES)
+
+
+def _accuracy_table(scheme):
+    group = scheme.config().group_size
+    print(f"\n{scheme.title}: rms error over the norm of the products, 1024 outputs\n")
+    print(f"| format | one group of {group} | K = 1536 |\n|---|---|---|")
+    for fmt in scheme.formats:
+        print(f"| {fmt} | {accuracy(scheme, fmt, group):.1e} | {accuracy(scheme, fmt, 1536):.1e} |", flush=True)
+
+
+def _layer_table(scheme, path):
+    print(f"\n{scheme.title}: layers of {path.name} through the RTL, {scheme.formats[0]}\n\n"
+          "| layer | N x K | tokens | lanes | cycles | utilization | occupancy | cycles/s | seconds | bit-exact |\n"
+          "|---|---|---|---|---|---|---|---|---|---|")
+    failed = 0
+    for lanes in _LANES:
+        config = scheme.config(lanes=lanes)
+        model = EngineModel(scheme, config)
+        for tensor in _LAYERS:
+            weight = operands.load_weight(path, tensor)
+            qweight = scheme.quantize(weight, scheme.formats[0], config)
+            for tokens in (1, config.rows):
+                x, _ = operands.load_activations(path, tensor, None, tokens, weight.shape[1])
+                result = model.run(scheme.activations(x), qweight)
+                failed += bool(result.problems)
+                print(f"| {tensor} | {weight.shape[0]} x {weight.shape[1]} | {tokens} | {lanes} | {result.run.cycles} "
+                      f"| {result.timeline.busy / result.run.cycles:.2%} | {result.timeline.occupancy:.2%} "
+                      f"| {result.cycles_per_second:,.0f} | {result.run.seconds:.1f} "
+                      f"| {'no: ' + result.problems[0] if result.problems else 'yes'} |", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The commands: they read what the user typed, call the library, and show what came out."""
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from subbyte import __version__
+from subbyte.cli import operands
+from subbyte.cli.schemes import scheme
+from subbyte.cli.settings import make_config
+from subbyte.sim.engine_run import EngineModel, rms
+from subbyte.sim.stream_model import StreamError
+from subbyte.sim.toolchain import MissingTool
+from subbyte.sim.verilate import BuildError
+from subbyte.top import emit
+
+__all__ = ["main"]
+
+_LOG = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+
+class _Failure(click.ClickException):
+    """One line on stderr and an exit code."""
+
+    def __init__(self, message, exit_code):
+        super().__init__(str(message))
+        self.exit_code = exit_code
+
+    def show(self, file=None):
+        click.echo(f"error: {self.message}", err=True)
+
+
+class _Commands(click.Group):
+    """Turns what a user can cause into one clean line: 2 for what was asked, 1 for what went wrong on the way."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError) as error:
+            raise _Failure(error, 2) from error
+        except (MissingTool, BuildError, StreamError) as error:
+            raise _Failure(error, 1) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, package_name="subbyte", message="%(prog)s %(version)s")
+def main():
+    """RTL for matrix products with sub-byte weights: generate it, and run real layers through it.
+
+    \b
+    Example:
+      subbyte verilog bitmod --set rows=4 --set cols=4 -o build/verilog/bitmod_engine.v
+    """
+
+
+def _scheme(context, parameter, value):
+    del context, parameter
+    return scheme(value)
+
+
+_scheme_argument = click.argument("scheme", metavar="SCHEME", callback=_scheme)
+_set_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
+                           help="A parameter of the engine; repeat for more. An unknown one lists all.")
+_format_option = click.option("--format", "fmt", metavar="NAME", help="Weight format; an unknown one lists all. "
+                              "Default: the scheme's own (bitmod: bitmod-fp4).")
+_group_option = click.option("--group-size", metavar="N", help="Weights that share a scale: --set group_size=N.")
+_weights_option = click.option("--weights", "path", metavar="FILE", required=True,
+                               help="A .gguf, .safetensors or .npz file.")
+_tensor_option = click.option("--tensor", metavar="NAME", required=True, help="A two-dimensional tensor in it.")
+_rows_option = click.option("--rows", metavar="A:B", help="Output channels A to B-1 of the tensor only.")
+
+
+def _config(scheme, settings, group_size):
+    return make_config(scheme.config, [*settings, *([f"group_size={group_size}"] if group_size is not None else [])])
+
+
+@main.command()
+@_scheme_argument
+@_set_option
+@click.option("--part", default="engine", show_default=True, metavar="pe|engine", help="What to generate.")
+@click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
+              help="Write FILE.v and, beside it, its manifest FILE.json; anything else is a folder for them. "
+                   "Default: the Verilog alone, to standard output.")
+def verilog(scheme, settings, part, output):
+    """Generate an engine, or one of its processing elements, as Verilog-2005.
+
+    \b
+    Schemes: bitmod.  The manifest holds ports, payload layouts, parameters and latencies.
+
+    \b
+    Example:
+      subbyte verilog bitmod --set rows=4 --set cols=16 --set lanes=8 -o bitmod_engine.v
+    """
+    component, name = scheme.component(part, make_config(scheme.config, settings))
+    if output is None:
+        click.echo(emit.to_verilog(component, name), nl=False)
+        return
+    for path in emit.write(component, name, output):
+        _LOG.print(f"wrote {path}")
+
+
+@main.command()
+@_scheme_argument
+@_weights_option
+@_tensor_option
+@_rows_option
+@_format_option
+@_group_option
+@_set_option
+@click.option("-o", "output", metavar="FILE.npz", required=True, type=click.Path(path_type=Path),
+              help="Where the codes, scales and formats go.")
+def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output):
+    """Quantize a tensor of a model file, and say what it costs and loses.
+
+    \b
+    Example:
+      subbyte quantize bitmod --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
+          --tensor blk.0.attn_q.weight --format bitmod-fp3 -o attn_q.npz
+    """
+    config = _config(scheme, settings, group_size)
+    weight = operands.load_weight(path, tensor, rows)
+    qweight = scheme.quantize(weight, fmt or scheme.formats[0], config)
+    operands.save_quantized(output, qweight)
+    error = qweight.dequantize() - weight
+    _show(f"{tensor} of {Path(path).name}", [
+        ("weights", f"N x K = {weight.shape[0]} x {weight.shape[1]}"),
+        ("format", f"{fmt or scheme.formats[0]}, groups of {config.group_size}"),
+        ("bits per weight", f"{qweight.bits_per_weight:.3f}"),
+        ("error, rms", f"{rms(error):.3e} ({rms(error) / (rms(weight) or 1):.2%} of the weights' rms)"),
+        ("error, largest", f"{np.abs(error).max():.3e}"),
+        ("written", output),
+    ])
+
+
+@main.command()
+@_scheme_argument
+@_weights_option
+@_tensor_option
+@_rows_option
+@_format_option
+@_group_option
+@_set_option
+@click.option("--tokens", metavar="M", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Activation rows to multiply.")
+@click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "
+              "RMS-normalised embeddings of real tokens from a model file.")
+@click.option("--seed", type=int, metavar="N", help="Seeds the power-up state. Default: the environment's SEED, or 1.")
+def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, activations, seed):
+    """Run a layer of a model file through the engine's RTL and compare every output, bit for bit.
+
+    Quantizes and packs the tensor, compiles the RTL (the first time takes a while; then it is cached), runs it, and
+    fails if any output, flag or the number of cycles is not what the exact model says.
+
+    \b
+    Example:
+      subbyte simulate bitmod --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
+          --tensor blk.0.ffn_up.weight --tokens 8
+    """
+    config = _config(scheme, settings, group_size)
+    fmt = fmt or scheme.formats[0]
+    weight = operands.load_weight(path, tensor, rows)
+    x, origin = operands.load_activations(path, tensor, activations, tokens, weight.shape[1])
+    x = scheme.activations(x)
+    qweight = scheme.quantize(weight, fmt, config)
+    predicted = scheme.timeline(x, qweight, config)  # refuses operands that do not fit, before anything is built
+    _LOG.print(f"{scheme.title} {config.rows} x {config.cols} x {config.lanes}: generating and compiling the RTL "
+               "(a minute or two the first time, then cached)")
+    model = EngineModel(scheme, config)
+    _LOG.print(f"ready after {model.build_seconds:.1f} s; running about {predicted.cycles} cycles")
+    with _progress() as progress:
+        result = model.run(x, qweight, progress=progress, seed=seed)
+    _show(f"{tensor} of {Path(path).name}", _summary(fmt, origin, config, qweight, _product(x, weight), result))
+    if result.run.folder:
+        _LOG.print(f"traces are in {result.run.folder}")
+    if result.problems:
+        raise _Failure("\n       ".join(result.problems), 1)
+    click.echo(f"All {result.y.size} outputs are bit-identical to the exact model; cycles are as predicted.")
+
+
+class _progress:
+    """A progress bar on a terminal, nothing elsewhere; called with a share and a number of cycles."""
+
+    def __enter__(self):
+        self._bar = Progress(TextColumn("simulating"), BarColumn(), TaskProgressColumn(),
+                             TextColumn("{task.fields[cycles]} cycles"), TimeRemainingColumn(), console=_LOG,
+                             transient=True, disable=not sys.stderr.isatty())
+        self._task = self._bar.add_task("", total=1.0, cycles=0)
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_):
+        self._bar.stop()
+
+    def __call__(self, share, cycles):
+        self._bar.update(self._task, completed=share, cycles=cycles)
+
+
+def _summary(fmt, origin, config, qweight, product, result):
+    (m, n), k = result.y.shape, qweight.shape[1]
+    tiles = -(-m // config.rows) * -(-n // config.cols)
+    timeline, run = result.timeline, result.run
+    lost = rms(result.reference - product) / (rms(product) or 1)
+    flagged = ", ".join(f"{name} in {int(mask.sum())}" for name, mask in result.flags.items() if mask.any())
+    return [
+        ("product", f"X[{m}, {k}] @ W[{n}, {k}].T -> Y[{m}, {n}]"),
+        ("activations", origin),
+        ("format", f"{fmt}, groups of {config.group_size}, {qweight.bits_per_weight:.3f} bits per weight"),
+        ("array", f"{config.rows} x {config.cols} x {config.lanes} (rows x cols x lanes), {tiles} tiles"),
+        ("outputs", f"{result.y.size - result.mismatches} of {result.y.size} bit-identical"),
+        ("flags", f"{flagged} tiles" if flagged else "none"),
+        ("cycles", f"{run.cycles} in RTL, {timeline.cycles} predicted; {timeline.macs / run.cycles:.1f} MAC/cycle"),
+        ("utilization", f"{timeline.busy / run.cycles:.2%} of the cycles perform a term"),
+        ("occupancy", f"{timeline.occupancy:.2%} of the busy cycles' peak are real MACs"),
+        ("error of the engine", f"{result.error:.2e} rms, against float64 on the quantized operands"),
+        ("error of the format", f"{lost:.2e} rms, quantized against given weights in float64"),
+        ("speed", f"{result.cycles_per_second:,.0f} simulated cycles/s, {run.seconds:.1f} s of wall time"),
+    ]
+
+
+def _product(x, weight):
+    """What the layer gives without quantization; what is not finite counts as zero, as in the engine."""
+    return np.where(np.isfinite(x), x, 0).astype(np.float64) @ weight.astype(np.float64).T
+
+
+def _show(title, rows):
+    """A title and aligned lines: whole on a terminal of any width, and in a log."""
+    click.secho(title, bold=True)
+    for name, value in rows:
+        click.echo(f"  {name:<21}{value}")

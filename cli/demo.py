@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo`: from nothing to a layer of a real model that has run through generated RTL, bit for bit."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from subbyte.cli import main as subbyte
+from subbyte.golden.model import ModelUnavailable, fetch_model
+from subbyte.sim.toolchain import MissingTool, build_root, check_tools
+
+__all__ = ["main"]
+
+_SLICE = Path(__file__).parents[1] / "tests" / "data" / "smollm2_slice.npz"
+
+
+def main():
+    """Run the demo; returns the exit code."""
+    try:
+        check_tools()
+    except MissingTool as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    build = Path(os.path.relpath(build_root()))
+    try:
+        operands = ["--weights", str(fetch_model(build / "model")), "--tensor", "blk.0.ffn_up.weight"]
+        layer = "the whole ffn_up of block 0 of SmolLM2-135M, 1536 x 576 weights"
+    except ModelUnavailable as error:
+        print(f"The model cannot be fetched ({error}).\nThe slice of it that comes with subbyte serves instead.")
+        operands = ["--weights", os.path.relpath(_SLICE), "--tensor", "weight"]
+        layer = "64 x 576 weights of ffn_up of block 0 of SmolLM2-135M"
+    _step("1. Generate the RTL", ["verilog", "bitmod", "-o", str(build / "verilog" / "bitmod_engine.v")])
+    _step(f"2. Run 8 tokens through {layer}, in 4-bit BitMoD",
+          ["simulate", "bitmod", *operands, "--format", "bitmod-fp4", "--tokens", "8"])
+    print("\nWhat happened: real weights were quantized to 4 bits and packed into the engine's stream words; the\n"
+          "generated Verilog, compiled by Verilator, multiplied real activations with them; every output was compared\n"
+          "with the exact NumPy model, and the number of cycles with the predicted one.")
+    return 0
+
+
+def _step(title, arguments):
+    """Show a command and run it; its failure ends the demo with its exit code."""
+    print(f"\n{title}\n$ subbyte {shlex.join(arguments)}", flush=True)
+    try:
+        subbyte(arguments, prog_name="subbyte", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`make lint`: the generated Verilog of many configurations, read by three tools; and ruff on the Python.
+
+Every scheme's parts are generated at the default parameters and at the scheme's corners. A warning fails as an error
+does, unless it is in the reasoned list: `subbyte.sim.verilate.WARNINGS_OFF` for Verilator, `EXPECTED` for the others.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from subbyte.cli.schemes import NAMES, scheme
+from subbyte.sim.toolchain import build_root, prepare_environment
+from subbyte.sim.verilate import WARNINGS_OFF
+from subbyte.top import emit
+
+__all__ = ["EXPECTED", "check_verilog", "main", "tools"]
+
+EXPECTED = {
+    "yosys": {},
+    "iverilog": {},
+}
+"""Warnings of Yosys and Icarus that are expected: a pattern, and the reason."""
+
+_NO_ICARUS = ("is skipped: iverilog is not on the path (Debian/Ubuntu: apt install iverilog; Fedora: dnf install "
+              "iverilog; macOS: brew install icarus-verilog)")
+
+
+def tools():
+    """Commands that check one file, by tool; ``{file}`` and ``{top}`` stand for it and its top module."""
+    commands = {
+        "verilator": ["verilator_bin", "--lint-only", *(f"-Wno-{code}" for code in WARNINGS_OFF), "-Wno-fatal",
+                      "--top-module", "{top}", "{file}"],
+        "yosys": [os.environ["YOSYS"], "-q", "-p",
+                  "read_verilog {file}; hierarchy -check -top {top}; proc; check -assert"],
+    }
+    if shutil.which("iverilog"):
+        commands["iverilog"] = ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", "{top}", "{file}"]
+    return commands
+
+
+def check_verilog(path, top, commands):
+    """Complaints about one Verilog file: the tool's name and a line of its output, each."""
+    found = []
+    for tool, command in commands.items():
+        # In the file's folder, by its name alone: the packaged Yosys cannot see every absolute path.
+        arguments = [part.format(file=path.name, top=top) for part in command]
+        result = subprocess.run(arguments, cwd=path.parent, capture_output=True, text=True, check=False)
+        lines = [line for line in (result.stdout + result.stderr).splitlines() if _is_complaint(tool, line)]
+        if result.returncode and not lines:
+            lines = [f"exit code {result.returncode}", *result.stderr.splitlines()[-3:]]
+        found += [(tool, line) for line in lines]
+    return found
+
+
+def main():
+    """Check everything; returns the exit code."""
+    prepare_environment()
+    commands, failures, files = tools(), 0, 0
+    for name, part, settings, folder in _configurations():
+        label = f"{name} {part} " + (" ".join(f"{key}={value}" for key, value in settings.items()) or "(defaults)")
+        component, top = scheme(name).component(part, scheme(name).config(**settings))
+        path, _ = emit.write(component, top, folder / f"{top}.v")
+        complaints = check_verilog(path, top, commands)
+        print(f"{'FAIL' if complaints else 'ok  '} {label}", flush=True)
+        for tool, line in complaints[:20]:
+            print(f"     {tool}: {line}")
+        files, failures = files + 1, failures + bool(complaints)
+    failures += _ruff()
+    print(f"\n{files} generated files, read by {', '.join(commands)}; {failures} failed")
+    if "iverilog" not in commands:
+        required = os.environ.get("REQUIRE_IVERILOG", "") not in ("", "0")
+        print(f"{'error' if required else 'note'}: Icarus Verilog {_NO_ICARUS}")
+        failures += required
+    return int(failures > 0)
+
+
+def _configurations():
+    for name in NAMES:
+        for index, settings in enumerate(({}, *scheme(name).corners)):
+            for part in scheme(name).parts:
+                yield name, part, settings, build_root() / "lint" / f"{name}-{index}"
+
+
+def _is_complaint(tool, line):
+    marks = r"^%(Error|Warning)" if tool == "verilator" else r"(?i)error|warning|sorry"
+    return bool(re.search(marks, line)) and not any(re.search(pattern, line) for pattern in EXPECTED.get(tool, {}))
+
+
+def _ruff():
+    root = Path(__file__).parents[1]
+    if not (root / "pyproject.toml").is_file():
+        print("note: ruff is skipped outside a source checkout")
+        return 0
+    command = [sys.executable, "-m", "ruff", "check", "--quiet", "."]
+    failed = subprocess.run(command, cwd=root, check=False).returncode != 0
+    print(f"{'FAIL' if failed else 'ok  '} ruff check")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands need to know of a scheme: one entry each in one table, and nothing else of it."""
+
+import difflib
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+__all__ = ["NAMES", "Scheme", "near", "scheme"]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One engine, seen from outside.
+
+    Attributes
+    ----------
+    name, title : str
+        As typed, and as read.
+    config : type
+        Its frozen dataclass of parameters.
+    parts : mapping of str to callable
+        What Verilog can be made of: name of the part to a function from a config to a component.
+    formats : tuple of str
+        Weight formats, the default one first.
+    quantize : callable
+        ``(weight, format, config) -> qweight``, for float `weight` [N, K].
+    activations : callable
+        Float array [M, K] to the operand that the engine takes.
+    pack : callable
+        ``(x, qweight, config) -> {stream: words}``, all input streams of the whole product.
+    unpack : callable
+        ``(words, m, n, config) -> (y, flags)``, flags being a mapping of name to mask.
+    golden : callable
+        ``(x, qweight, config) -> (y, flags)``, to the bit.
+    reference : callable
+        ``(x, qweight) -> y`` in float64.
+    timeline : callable
+        ``(x, qweight, config)`` to the predicted `subbyte.golden.schedule.Timeline`.
+    corners : tuple of mapping
+        Parameters, beside the defaults, at which `make lint` checks the RTL.
+    """
+
+    name: str
+    title: str
+    config: type
+    parts: Mapping[str, Callable]
+    formats: tuple[str, ...]
+    quantize: Callable
+    activations: Callable
+    pack: Callable
+    unpack: Callable
+    golden: Callable
+    reference: Callable
+    timeline: Callable
+    corners: tuple[Mapping[str, Any], ...]
+
+    def component(self, part, config):
+        """The component of a part, and the name of its Verilog module."""
+        if part not in self.parts:
+            raise ValueError(f"part must be one of {', '.join(self.parts)}, not {part!r}")
+        return self.parts[part](config), f"{self.name}_{part}"
+
+
+def _bitmod():
+    from subbyte.golden import bitmod
+    from subbyte.golden._bitmod_quantizer import FORMATS
+
+    def pe(config):
+        from subbyte.pe.bitmod import BitModPE
+
+        return BitModPE(config)
+
+    def engine(config):
+        from subbyte.top.bitmod import BitModEngine
+
+        return BitModEngine(config)
+
+    def pack(x, qweight, config):
+        m_tiles, n_tiles = ceil(len(x) / config.rows), ceil(qweight.shape[0] / config.cols)
+        return {**bitmod.pack(qweight, config, m_tiles), "activations": bitmod.pack_activations(x, config, n_tiles)}
+
+    def unpack(words, m, n, config):
+        y, *masks = bitmod.unpack_outputs(words["outputs"], m, n, config)
+        return y, bitmod.Flags(*masks)._asdict()
+
+    def golden(x, qweight, config):
+        y, flags = bitmod.matmul(x, qweight, config, flags=True)
+        return y, flags._asdict()
+
+    return Scheme(
+        name="bitmod",
+        title="BitMoD",
+        config=bitmod.BitModConfig,
+        parts={"pe": pe, "engine": engine},
+        formats=("bitmod-fp4", *(name for name in FORMATS if name != "bitmod-fp4")),
+        quantize=lambda weight, fmt, config: bitmod.quantize(
+            weight, fmt, group_size=config.group_size, scale_bits=config.scale_bits,
+            special_values=config.special_values),
+        activations=lambda x: np.asarray(x).astype(np.float16),
+        pack=pack,
+        unpack=unpack,
+        golden=golden,
+        reference=bitmod.reference,
+        timeline=lambda x, qweight, config: config.timeline(len(x), qweight.shape[0], config.schedule(qweight, x)),
+        corners=(
+            {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
+            {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "group_size": 32, "scale_bits": 2},
+            {"rows": 2, "cols": 4, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256},
+            {"rows": 2, "cols": 2, "formats": ("INT3",), "dequant_chunk": None},
+            {"rows": 2, "cols": 2, "formats": ("FP3", "FP4"), "guard_bits": 13, "max_k": 65536},
+        ),
+    )
+
+
+_MAKERS = {  # one line a scheme
+    "bitmod": _bitmod,
+}
+
+NAMES = tuple(_MAKERS)
+"""Every scheme that the commands take."""
+
+
+@functools.cache
+def scheme(name):
+    """The scheme of a name; what it needs is imported only now, its hardware only when a part is made."""
+    if name not in _MAKERS:
+        raise ValueError(f"scheme must be one of {', '.join(NAMES)}, not {name!r}{near(name, NAMES)}")
+    return _MAKERS[name]()
+
+
+def near(name, names):
+    """A hint for a message about an unknown name: the names that look like it, or nothing."""
+    matches = difflib.get_close_matches(name, names, n=3)
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""

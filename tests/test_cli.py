@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it accepts, how it refuses, and a simulation from the file to the verdict."""
+
+import copy
+import dataclasses
+import json
+import re
+import shlex
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from subbyte import __version__
+from subbyte.cli import bench, commands, lint, operands, settings
+from subbyte.cli.schemes import NAMES, scheme
+from subbyte.golden import weights
+from subbyte.golden.bitmod import BitModConfig
+from subbyte.golden.formats import Format
+from subbyte.sim import engine_run
+
+SLICE = "tests/data/smollm2_slice.npz"
+
+
+@pytest.fixture
+def run(request, monkeypatch):
+    """Call the command in the repository's root; a traceback is a failure."""
+    monkeypatch.chdir(request.config.rootpath)
+
+    def call(*arguments):
+        result = CliRunner().invoke(commands.main, [str(argument) for argument in arguments], prog_name="subbyte")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return call
+
+
+def refusal(result):
+    """The one line on stderr of a command that refused what it was given."""
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("error: ").rstrip("\n")
+
+
+def test_version(run):
+    assert run("--version").output == f"subbyte {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [None, *commands.main.commands])
+def test_help_has_an_example_that_parses(run, command):
+    text = run(*([command] if command else []), "--help").output
+    example = re.search(r"Example:\n((?: +.*\n?)+)", text)[1].replace("\\\n", " ")
+    name, chosen, *arguments = shlex.split(example.strip().splitlines()[0])
+    assert name == "subbyte" and chosen == (command or chosen)
+    commands.main.commands[chosen].make_context(chosen, arguments)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["verilog", "bitmot"], "scheme must be one of bitmod, not 'bitmot' (did you mean bitmod?)"),
+    (["verilog", "bitmod", "--part", "top"], "part must be one of pe, engine, not 'top'"),
+    (["verilog", "bitmod", "--set", "rows"], "--set must be KEY=VALUE, not 'rows'"),
+    (["verilog", "bitmod", "--set", "rows=many"], "rows must be an integer, not 'many'"),
+    (["verilog", "bitmod", "--set", "rows=0"], "rows must be at least 1, not 0"),
+    (["verilog", "bitmod", "--set", "drain=3"], "drain must divide cols 8, not be 3"),
+    (["verilog", "bitmod", "--set", "formats=int3,fp9"],
+     "formats must be one of INT3, INT4, INT5, INT6, INT8, FP3, FP4, not 'FP9' (did you mean FP4 or FP3?)"),
+])
+def test_bad_values_are_refused_in_one_line(run, arguments, message):
+    assert refusal(run(*arguments)) == message
+
+
+def test_unknown_parameter_lists_near_ones_and_all(run):
+    message = refusal(run("verilog", "bitmod", "--set", "row=4"))
+    assert message.startswith("--set row: BitModConfig has no such parameter (did you mean rows?); it has rows, cols")
+    assert all(field.name in message for field in dataclasses.fields(BitModConfig))
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--weights", "absent.gguf", "--tensor", "w"], "absent.gguf: no such file"),
+    (["--weights", SLICE, "--tensor", "weigth"], f"{SLICE}: no tensor 'weigth'; near matches: weight"),
+    (["--weights", "README.md", "--tensor", "w"], "README.md: neither a GGUF, a safetensors nor an npz file"),
+    (["--weights", SLICE, "--tensor", "weight", "--rows", "5"],
+     "--rows must be A:B with integers, such as 0:64, not '5'"),
+    (["--weights", SLICE, "--tensor", "weight", "--rows", "60:70"],
+     "--rows must be A:B with 0 <= A < B <= 64, not '60:70'"),
+    (["--weights", SLICE, "--tensor", "weight", "--group-size", "100"],
+     "group_size must be 32, 64, 128 or 256, not 100"),
+    (["--weights", SLICE, "--tensor", "weight", "--format", "bitmod-fp5"], "fmt must be one of int3"),
+    (["--weights", SLICE, "--tensor", "weight", "--activations", "absent.npy"],
+     "--activations: no such file: absent.npy"),
+    (["--weights", SLICE, "--tensor", "weight", "--set", "max_k=512"], "K must be at most max_k 512, not 576"),
+])
+def test_bad_operands_are_refused_before_anything_is_built(run, monkeypatch, arguments, message):
+    monkeypatch.setattr(commands, "EngineModel", None)
+    assert refusal(run("simulate", "bitmod", *arguments)).startswith(message)
+
+
+def test_settings_are_parsed_by_the_field_types():
+    parsed = settings.parse_settings(BitModConfig, [
+        "rows=0x10", "formats=int8, FP4", "special_fp3=3,-3,6,-6", "dequant_chunk=none", "output=float16"])
+    assert parsed == {"rows": 16, "formats": (Format.INT8, Format.FP4), "special_fp3": (3, -3, 6, -6),
+                      "dequant_chunk": None, "output": "float16"}
+    assert settings.make_config(BitModConfig, ["dequant_chunk=7"]) == BitModConfig(dequant_chunk=7)
+
+
+def test_quantize_writes_what_it_reports(run, tmp_path):
+    result = run("quantize", "bitmod", "--weights", SLICE, "--tensor", "weight", "--format", "bitmod-fp3",
+                 "--rows", "8:24", "-o", tmp_path / "q.npz")
+    assert result.exit_code == 0 and "N x K = 16 x 576" in result.output and "3.142" in result.output
+    weight = weights.load_tensor(SLICE, "weight")[8:24]
+    qweight = scheme("bitmod").quantize(weight, "bitmod-fp3", BitModConfig())
+    with np.load(tmp_path / "q.npz") as written:
+        for name in ("codes", "scales", "selectors", "scale_codes", "channel_scales", "values"):
+            np.testing.assert_array_equal(written[name], getattr(qweight, name))
+
+
+def test_quantize_refuses_another_kind_of_file(run, tmp_path):
+    result = run("quantize", "bitmod", "--weights", SLICE, "--tensor", "weight", "-o", tmp_path / "q.bin")
+    assert refusal(result).startswith("-o must name an .npz file, not ")
+
+
+def test_activations_come_from_where_there_are_some(tmp_path):
+    own, origin = operands.load_activations(SLICE, "weight", None, 3, 576)
+    assert own.shape == (3, 576) and "8 tokens" in origin
+    np.testing.assert_array_equal(own, weights.load_tensor(SLICE, "activations")[:3])
+    np.save(tmp_path / "x.npy", np.arange(8.0).reshape(2, 4))
+    given, _ = operands.load_activations(SLICE, "weight", str(tmp_path / "x.npy"), 3, 4)
+    np.testing.assert_array_equal(given, [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]])
+    np.savez(tmp_path / "w.npz", w=np.ones((2, 4)))
+    _, origin = operands.load_activations(str(tmp_path / "w.npz"), "w", None, 1, 4)
+    assert origin.startswith("synthetic")
+    with pytest.raises(ValueError, match=re.escape("activations must have the shape [M, 576] for tensor 'weight'")):
+        operands.load_activations(SLICE, "weight", str(tmp_path / "x.npy"), 1, 576)
+
+
+def test_verilog_goes_to_a_file_with_its_manifest_or_to_stdout(run, tmp_path):
+    path = tmp_path / "made" / "pe.v"
+    assert run("verilog", "bitmod", "--part", "pe", "-o", path).exit_code == 0
+    assert json.loads(path.with_suffix(".json").read_text())["name"] == "bitmod_pe"
+    assert run("verilog", "bitmod", "--part", "pe").stdout == path.read_text()
+
+
+# Ragged rows and columns for an array of 2 x 2.
+SMALL_LAYER = ["simulate", "bitmod", "--weights", SLICE, "--tensor", "weight", "--rows", "0:5", "--tokens", "3",
+               "--set", "rows=2", "--set", "cols=2"]
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    return engine_run.EngineModel(scheme("bitmod"), BitModConfig(rows=2, cols=2))
+
+
+@pytest.fixture
+def with_changes(monkeypatch, small_model):
+    """Make `subbyte simulate` use a scheme in which something differs from the RTL."""
+    def change(**functions):
+        model = copy.copy(small_model)
+        model.scheme = dataclasses.replace(model.scheme, **functions)
+        monkeypatch.setattr(commands, "EngineModel", lambda *_: model)
+
+    return change
+
+
+def test_simulate_compares_a_real_slice_bit_for_bit(run):
+    result = run(*SMALL_LAYER)
+    assert result.exit_code == 0, result.output
+    assert "15 of 15 bit-identical" in result.output and "X[3, 576] @ W[5, 576].T -> Y[3, 5]" in result.output
+    rtl, predicted = re.search(r"(\d+) in RTL, (\d+) predicted", result.output).groups()
+    assert rtl == predicted
+
+
+def test_simulate_fails_on_one_wrong_bit(run, with_changes):
+    bitmod = scheme("bitmod")
+
+    def golden(x, qweight, config):
+        y, flags = bitmod.golden(x, qweight, config)
+        y[2, 4] = -y[2, 4]
+        return y, flags
+
+    with_changes(golden=golden)
+    result = run(*SMALL_LAYER)
+    assert result.exit_code == 1 and "14 of 15 bit-identical" in result.output
+    assert re.search(r"error: 1 of 15 outputs differ from golden; first difference: tile \(1, 2\), output \[2, 4\], "
+                     r"cycle \d+: expected 0x[0-9a-f]{8} = \S+, got 0x[0-9a-f]{8} = \S+ \(SEED=\d+\)", result.stderr)
+
+
+def test_simulate_fails_on_a_wrong_prediction_or_flag(run, with_changes):
+    bitmod = scheme("bitmod")
+
+    def timeline(*arguments):
+        made = bitmod.timeline(*arguments)
+        return dataclasses.replace(made, cycles=made.cycles + 1)
+
+    def golden(x, qweight, config):
+        y, flags = bitmod.golden(x, qweight, config)
+        return y, {**flags, "nonfinite": ~flags["nonfinite"]}
+
+    with_changes(timeline=timeline, golden=golden)
+    result = run(*SMALL_LAYER)
+    assert result.exit_code == 1 and "15 of 15 bit-identical" in result.output
+    assert re.search(r"the product must take the predicted \d+ cycles, not \d+", result.stderr)
+    assert "flag nonfinite of tile (0, 0) must be True, not False" in result.stderr
+
+
+def test_rtl_is_generated_once_per_config_and_sources(tmp_path, monkeypatch):
+    def write(component, name, path, config):
+        path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".json").write_text("{}")
+        path.write_text(f"generation {len(list(path.parent.glob('*.v')))}")
+        return path, path.with_suffix(".json")
+
+    monkeypatch.setenv("SUBBYTE_BUILD", str(tmp_path))
+    monkeypatch.setattr(engine_run.emit, "write", write)
+    made = SimpleNamespace(name="made", config=BitModConfig, component=lambda part, config: (None, f"made_{part}"))
+    assert engine_run._generate(made, BitModConfig())[0] == "generation 0"
+    assert engine_run._generate(made, BitModConfig())[0] == "generation 0"
+    assert engine_run._generate(made, BitModConfig(rows=4))[0] == "generation 1"
+    monkeypatch.setattr(engine_run.Path, "read_bytes", lambda _: b"another source")
+    assert engine_run._generate(made, BitModConfig())[0] == "generation 2"
+
+
+def test_first_difference_is_the_first_on_the_stream():
+    """Tiles go n outer, m inner: of two wrong outputs, that of the earlier column comes first, whatever its row."""
+    golden = np.arange(24, dtype=np.float32).reshape(4, 6)
+    y = golden.copy()
+    y[0, 4] += 1
+    y[3, 1] += 1
+    config = SimpleNamespace(rows=2, cols=3, drain=1)
+    run = SimpleNamespace(output_cycles={"outputs": np.arange(100, 124)})
+    count, first = engine_run._compare(golden, y, config, run, seed=7)
+    assert count == 2 and first.tile == (1, 0) and first.index == (3, 1)
+    assert first.cycle == 100 + 6 + 3 + 1  # tile 1, its row 1, its column 1
+    assert str(first).endswith("expected 0x41980000 = 19.0, got 0x41a00000 = 20.0 (SEED=7)")
+
+
+def test_lint_sees_what_is_wrong(tmp_path):
+    path = tmp_path / "latch.v"
+    path.write_text("module latch(input a, input b, output reg y); always @* if (a) y = b; endmodule\n")
+    lint.prepare_environment()
+    available = lint.tools()
+    assert {tool for tool, _ in lint.check_verilog(path, "latch", available)} == {"verilator", "yosys"}
+    path.write_text("module latch(input a, output y); nothing u(.a(a), .y(y)); endmodule\n")
+    assert {tool for tool, _ in lint.check_verilog(path, "latch", available)} == set(available)
+    path.write_text("module latch(input a, output y); assign y = a; endmodule\n")
+    assert lint.check_verilog(path, "latch", available) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schemes_are_complete(name):
+    entry = scheme(name)
+    assert entry.name == name and set(entry.parts) == {"pe", "engine"} and entry.formats
+    for corner in entry.corners:
+        assert entry.config(**corner) != entry.config()
+
+
+def test_accuracy_is_within_the_promise():
+    assert bench.accuracy(scheme("bitmod"), "bitmod-fp4", 128, samples=64) < 4e-4
