@@ -190,7 +190,7 @@ def test_missing_tools(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(toolchain.MissingTool, match=r"C\+\+ compiler .*apt install g\+\+; .*dnf install gcc-c\+\+"):
-        verilate.build("module fresh(input clk); endmodule", "fresh")
+        verilate.build("module fresh(input clk);\nendmodule", "fresh")
     for name in ("c++", "g++"):
         (tmp_path / name).symlink_to("/bin/true")
     with pytest.raises(toolchain.MissingTool, match=r"the program 'make' .*apt install make") as caught:
