@@ -4,7 +4,7 @@
 
 from itertools import chain
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -24,7 +24,7 @@ class FloatScale(wiring.Component):
     finite number it is an infinity, and `overflow` is set. The sign is that of `sum`, also for a result of
     zero.
 
-    * Latency: `latency` cycles. Throughput: one result per cycle. No stalls.
+    * Latency: `latency` cycles in which `enable` is high. Throughput: one result per such cycle; in others all state stays.
     * Legal input: `sum` is +0 or a normal number, `scale` +0 or a positive normal number. An exponent field
       of 0 counts as zero.
 
@@ -39,6 +39,8 @@ class FloatScale(wiring.Component):
 
     Members
     -------
+    enable : :py:`In(1)`
+        High if nothing is connected.
     sum : :py:`In(in_format)`
         First operand.
     scale : :py:`In(in_format)`
@@ -63,6 +65,7 @@ class FloatScale(wiring.Component):
         self._in_format = in_format
         self._product_stages = product_stages
         super().__init__({
+            "enable": In(1, init=1),
             "sum": In(in_format),
             "scale": In(in_format),
             "y": Out(out_format),
@@ -97,7 +100,7 @@ class FloatScale(wiring.Component):
             self.y.as_value().eq(Cat(delay(m, number, 1, "number"), sign)),
             self.overflow.eq(delay(m, overflow, 1, "overflow")),
         ]
-        return m
+        return EnableInserter(self.enable)(m)
 
     def _multiply(self, m):
         """Multiply the significands in a bit heap, in the shortest cycle that the stages allow."""

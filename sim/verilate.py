@@ -29,8 +29,8 @@ WARNINGS_OFF = {
 _ARGUMENTS = ("--cc", "--exe", "--prefix", "Vtop", "-o", "model", "-CFLAGS", "-std=c++17", "-Wno-fatal",
               "--x-assign", "unique", "--x-initial", "unique", *(f"-Wno-{code}" for code in WARNINGS_OFF))
 _PUBLIC = "public.vlt"
-# Against the default -Os, on an 8 x 8 engine: two thirds of the time to compile, and not slower to run.
-_OPTIMIZE = "-O1"
+# A bench runs for some thousand cycles and is mostly Python: what counts is the time to compile.
+_OPTIMIZE = {"cocotb": "-O0", "stream": "-O1"}
 # All registers but those with which Yosys makes a combinational process run at time zero.
 _INITIAL_VALUE = re.compile(r"^(\s*reg (?:signed )?(?:\[[^]]+\] )?(?:\w+|\\(?!\$(?:auto|always)\$)\S+ )) ?= [^;]+;$",
                             re.MULTILINE)
@@ -132,14 +132,14 @@ def build(verilog, top, *, kind="cocotb", sources=None, waves=None, random_power
     if kind == "cocotb":
         files[_PUBLIC] = _public_ports(verilog, top)
     arguments = [*_ARGUMENTS, "--top-module", top, *_kind_arguments(kind), *_trace_arguments(waves)]
-    folder = build_root() / "sim" / f"{top}-{_digest(files, arguments)}"
+    folder = build_root() / "sim" / f"{top}-{_digest(files, arguments, kind)}"
     done = folder / "complete"
     if not done.exists():
         check_tools()
         with file_lock(folder.with_suffix(".lock")):
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)
-                _compile(folder, files, arguments)
+                _compile(folder, files, arguments, _OPTIMIZE[kind])
                 (folder / top).symlink_to("model")
                 done.touch()
     return folder
@@ -166,12 +166,12 @@ def _trace_arguments(waves):
     return {None: [], "vcd": ["--trace"], "fst": ["--trace-fst"]}[waves]
 
 
-def _digest(files, arguments):
-    state = hashlib.sha256(repr((sorted(files.items()), arguments, _OPTIMIZE, tool_versions(), compiler())).encode())
+def _digest(files, arguments, kind):
+    state = hashlib.sha256(repr((sorted(files.items()), arguments, _OPTIMIZE[kind], tool_versions(), compiler())).encode())
     return state.hexdigest()[:16]
 
 
-def _compile(folder, files, arguments):
+def _compile(folder, files, arguments, optimize):
     folder.mkdir(parents=True)
     for name, text in files.items():
         (folder / name).write_text(text)
@@ -181,7 +181,7 @@ def _compile(folder, files, arguments):
     _refuse_warnings(log)
     # On the command line, not by MAKEFLAGS: the caller may itself run under make. The packaged makefile names
     # the compiler of the machine it was packaged on, and leaves the flag for precompiled headers empty.
-    variables = {"OPT_FAST": _OPTIMIZE, "CFG_CXXFLAGS_PCH_I": "-include", "CXX": compiler(), "LINK": compiler(),
+    variables = {"OPT_FAST": optimize, "CFG_CXXFLAGS_PCH_I": "-include", "CXX": compiler(), "LINK": compiler(),
                  "PYTHON3": sys.executable, "OBJCACHE": os.environ.get("OBJCACHE", "")}
     jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count()
     _run(["make", f"-j{jobs}", "-f", "Vtop.mk", *(f"{k}={v}" for k, v in variables.items()), "model"], folder, log)

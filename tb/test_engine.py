@@ -42,6 +42,7 @@ class CountingUnit(wiring.Component):
     def __init__(self, core):
         shape = data.ArrayLayout(32, core.config.drain)
         super().__init__({
+            "enable": In(1),
             "results": In(shape),
             "constants": In(shape),
             "flags": In(core.flags_layout),
@@ -50,8 +51,9 @@ class CountingUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        for i in range(self.results.shape().length):
-            m.d.sync += self.payload.data[i].eq(self.results[i] + self.constants[i])
+        with m.If(self.enable):
+            for i in range(self.results.shape().length):
+                m.d.sync += self.payload.data[i].eq(self.results[i] + self.constants[i])
         return m
 
 

@@ -28,6 +28,7 @@ class OutputUnit(wiring.Component):
         self.config = config
         self.out_format = Float32 if config.output == "float32" else Float16
         super().__init__({
+            "enable": In(1),
             "results": In(data.ArrayLayout(Float32, config.drain)),
             "constants": In(data.ArrayLayout(Float32, config.drain)),
             "flags": In(FLAGS),
@@ -43,17 +44,19 @@ class OutputUnit(wiring.Component):
         m = Module()
         overflows = []
         for i in range(self.config.drain):
-            m.submodules[f"scale_{i}"] = scale = FloatScale(self.out_format, product_stages=self.latency - 2)
+            scale = place(m, platform, f"scale_{i}", "bitmod_scale", FloatScale, self.out_format,
+                          product_stages=self.latency - 2)
             m.d.comb += [
+                scale.enable.eq(self.enable),
                 scale.sum.eq(self.results[i]),
                 scale.scale.eq(self.constants[i]),
                 self.payload.data[i].eq(scale.y),
             ]
             overflows.append(scale.overflow)
-        m.d.comb += [
-            self.payload.overflow.eq(Cat(overflows).any()),
-            self.payload.nonfinite.eq(delay(m, self.flags.nonfinite, self.latency, "nonfinite")),
-        ]
+        nonfinite = Signal(self.latency, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += nonfinite.eq(Cat(self.flags.nonfinite, nonfinite[:-1]))
+        m.d.comb += [self.payload.overflow.eq(Cat(overflows).any()), self.payload.nonfinite.eq(nonfinite[-1])]
         return m
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends the results of a tile: rows in order, columns ascending, ``drain`` neighbours a beat."""
 
-from amaranth.hdl import Cat, EnableInserter, Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -53,10 +53,9 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        unit = self.core.output_unit()
+        m.submodules.unit = unit = self.core.output_unit()
         free = Signal()
-        m.d.comb += free.eq(~self.outputs.valid | self.outputs.ready)
-        m.submodules.unit = EnableInserter(free)(unit)
+        m.d.comb += [free.eq(~self.outputs.valid | self.outputs.ready), unit.enable.eq(free)]
 
         constants = Signal(self.core.constants_layout, reset_less=True)
         loaded = Signal()

@@ -52,14 +52,14 @@ class VerilogCells:
         """Verilog text of each collected cell, sorted by its name."""
         return [cell.text for _, cell in sorted(self._cells.items())]
 
-    def instance(self, name, make, arguments):
-        """An interface like that of ``make(*arguments)``, and the :py:`Instance` of module ``name`` bound to it."""
+    def instance(self, name, make, arguments, options):
+        """An interface like that of ``make(*arguments, **options)``, and the :py:`Instance` of module ``name`` bound to it."""
         if name == self.top:
             raise ValueError(f"a cell's name must differ from that of the module which holds it, not {name!r}")
         if name not in self._cells:
-            self._cells[name] = _Cell.convert(_identifier(name), make, arguments, self)
+            self._cells[name] = _Cell.convert(_identifier(name), make, arguments, options, self)
         cell = self._cells[name]
-        if (cell.make, cell.arguments) != (make, arguments):
+        if (cell.make, cell.arguments, cell.options) != (make, arguments, options):
             raise ValueError(f"cell {name!r} must stand for one circuit, but is used for two: name them apart")
         interface = cell.signature.create(path=())
         ports = {f"{'i' if flow == In else 'o'}_{port}": value for port, flow, value in _ports(interface)}
@@ -72,13 +72,14 @@ class _Cell:
 
     make: object
     arguments: tuple
+    options: dict
     signature: object
     text: str
 
     @classmethod
-    def convert(cls, name, make, arguments, platform):
-        component = make(*arguments)
-        return cls(make, arguments, component.signature, _convert(component, name, platform))
+    def convert(cls, name, make, arguments, options, platform):
+        component = make(*arguments, **options)
+        return cls(make, arguments, options, component.signature, _convert(component, name, platform))
 
     def clocking(self):
         """Connections of clock and reset; a cell without state has none."""
@@ -86,7 +87,7 @@ class _Cell:
         return {f"i_{port}": signal() for port, signal in (("clk", ClockSignal), ("rst", ResetSignal)) if port in ports}
 
 
-def place(m, platform, submodule, name, make, *arguments):
+def place(m, platform, submodule, name, make, *arguments, **options):
     """Add a cell that an array repeats to a module that is being elaborated.
 
     Parameters
@@ -101,7 +102,7 @@ def place(m, platform, submodule, name, make, *arguments):
         Name of its Verilog module. One name stands for one circuit: other arguments under it raise ValueError.
     make : callable
         The component's class. Its state, if it has any, is in the domain ``sync``.
-    arguments
+    arguments, options
         Passed to ``make``; compared by ``==``.
 
     Returns
@@ -109,9 +110,9 @@ def place(m, platform, submodule, name, make, *arguments):
     object with the component's members, to connect to
     """
     if isinstance(platform, VerilogCells):
-        interface, m.submodules[submodule] = platform.instance(name, make, arguments)
+        interface, m.submodules[submodule] = platform.instance(name, make, arguments, options)
     else:
-        interface = m.submodules[submodule] = make(*arguments)
+        interface = m.submodules[submodule] = make(*arguments, **options)
     return interface
 
 

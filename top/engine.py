@@ -7,7 +7,8 @@ A core owns arithmetic and nothing else. It is a component with
 * attributes ``config`` (rows, cols, lanes, drain), ``group_beats``, ``max_terms``, ``max_passes``, ``interval`` (shortest
   distance of group ends), ``weights_layout``, ``activations_layout``, ``group_layout``, ``constants_layout``,
   ``result_shape``, ``flags_layout``, ``output_fields``, ``errors_layout``, ``settings`` (members that become ports of the
-  engine) and ``output_unit()``, a new component with ``results``, ``constants``, ``flags`` in, ``payload`` out and ``latency``;
+  engine) and ``output_unit()``, a new component with ``enable``, ``results``, ``constants``, ``flags`` in, ``payload`` out and
+  ``latency`` (in cycles with ``enable``);
 * members :meth:`core_members` lists, ``settings`` added.
 """
 
