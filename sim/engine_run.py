@@ -5,18 +5,17 @@
 Knows streams and tiles, and no scheme: that comes as a `subbyte.cli.schemes.Scheme`, or anything with its attributes.
 """
 
-import hashlib
 import json
 import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from subbyte.golden.schedule import Timeline
 from subbyte.sim import toolchain
 from subbyte.sim.cocotb_run import resolve_seed
+from subbyte.sim.kept import digest
 from subbyte.sim.stream_model import RunResult, StreamModel
 from subbyte.top import emit
 
@@ -188,14 +187,9 @@ class EngineModel:
 def _generate(scheme, config):
     """Verilog and manifest of an engine, kept in the build folder: making them takes longer than a layer.
 
-    They are kept under a digest of all that they are made from: parameters, our sources, tools. A scheme from
-    elsewhere, whose sources are not known, is generated each time.
+    A scheme from elsewhere, whose sources are not known, is generated each time.
     """
-    digest = hashlib.sha256(repr((scheme.name, config, toolchain.tool_versions(), os.environ.get("YOSYS"))).encode())
-    for folder in ("golden", "hdl", "pe", "dequant", "top"):
-        for source in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
-            digest.update(source.read_bytes())
-    source = toolchain.build_root() / "sim" / f"{scheme.name}_engine-{digest.hexdigest()[:16]}.v"
+    source = toolchain.build_root() / "sim" / f"{scheme.name}_engine-{digest(scheme.name, config)}.v"
     if not source.exists() or not scheme.config.__module__.startswith("subbyte."):
         engine, name = scheme.component("engine", config)
         unfinished = source.with_stem(f"{source.stem}-{os.getpid()}")

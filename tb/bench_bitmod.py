@@ -8,7 +8,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from subbyte.sim.cocotb_run import bench_parameters
-from subbyte.tb.bitmod_tops import EngineFault, PeFault
+from subbyte.tb.bitmod_tops import PeFault
 from subbyte.tb.harness import Harness, run_streams
 
 ENGINE_STREAMS = ("weights", "activations", "scales")
@@ -135,14 +135,6 @@ async def engine(dut):
         reset_at = random.Random(seed).randrange(1, report.cycles)
         report = await run_case(dut, case, streams, expected, seed=seed, reset_at=reset_at)
         assert report.cycles == case["cycles"], f"{case['name']}: {report.cycles} cycles after a reset at {reset_at}"
-
-
-@cocotb.test()
-async def engine_fault(dut):
-    """All products with the chosen fault; pytest expects the first difference."""
-    for case, streams, expected, seed in cases():
-        fault = EngineFault[bench_parameters()["fault"]]
-        await run_case(dut, case, streams, expected, seed=seed, hold={"fault": int(fault)}, idle=0.2, patience=300)
 
 
 @cocotb.test()

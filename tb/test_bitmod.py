@@ -3,9 +3,7 @@
 # amaranth: UnusedElaboratable=no
 """BitMoD's processing element and engine, bit for bit against golden, under Verilator."""
 
-from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -18,7 +16,8 @@ from subbyte.golden.bitmod import BitModConfig, QuantizedWeight, quantize
 from subbyte.golden.formats import Format, decode
 from subbyte.golden.packing import pack_beats, unpack_beats
 from subbyte.sim.cocotb_run import resolve_seed, run_bench
-from subbyte.tb.bitmod_tops import EngineFault, FaultyEngine, PeTop
+from subbyte.sim.kept import kept_verilog
+from subbyte.tb.bitmod_tops import FaultyEngine, PeTop
 from subbyte.top.bitmod import BitModEngine
 from subbyte.top.emit import to_verilog
 
@@ -28,6 +27,11 @@ ACTIVATION_CORNERS = np.array(
     [0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF, 0x7C00, 0xFE00], np.uint16
 )
 """Zeros, subnormals, ones, the largest numbers, an infinity, a NaN."""
+
+
+def bench_verilog(top, config, name):
+    """Verilog of a top, kept from run to run."""
+    return kept_verilog(name, config, lambda: to_verilog(top(config), name))
 
 
 # The processing element
@@ -102,7 +106,7 @@ def test_processing_element(config):
         "interval": replace(config, rows=1, cols=1, drain=1).timing.interval,
         "seed": seed,
     }
-    verilog = to_verilog(PeTop(config), name := f"bitmod_pe_top_{config.lanes}")
+    verilog = bench_verilog(PeTop, config, name := f"bitmod_pe_top_{config.lanes}")
     run_bench(verilog, name, BENCH, parameters=parameters, seed=seed, testcase="pe")
     run_bench(verilog, name, BENCH, parameters=parameters, seed=seed, testcase="pe_faults")
 
@@ -170,10 +174,9 @@ CONFIGS = {
 }
 
 
-@cache
 def engine_verilog(name):
     """One text for all benches of a configuration, and so one build."""
-    return to_verilog(BitModEngine(CONFIGS[name]), f"bitmod_engine_{name}")
+    return bench_verilog(BitModEngine, CONFIGS[name], f"bitmod_engine_{name}")
 
 
 def formats_of(config):
@@ -214,12 +217,9 @@ def test_engine_faults_are_detected():
     for k, fmts in ((80, ["bitmod-fp4", "bitmod-fp3"]), (32, ["int8"]), (20, ["bitmod-fp3"])):
         x = random_activations(rng, 2 * config.rows, k)
         prepared.append(engine_case(f"K={k} {fmts}", x, random_weight(rng, 4, k, fmts, 32), config))
-    verilog = to_verilog(FaultyEngine(config), "bitmod_engine_faulty")
-    for fault in EngineFault:
-        parameters = {**as_parameters(prepared, seed), "fault": fault.name}
-        green = fault is EngineFault.NONE
-        with nullcontext() if green else pytest.raises(AssertionError, match="first difference|no transfer"):
-            run_bench(verilog, "bitmod_engine_faulty", BENCH, parameters=parameters, seed=seed, testcase="engine_fault")
+    verilog = bench_verilog(FaultyEngine, config, "bitmod_engine_faulty")
+    run_bench(verilog, "bitmod_engine_faulty", "subbyte.tb.bench_bitmod_faults",
+              parameters=as_parameters(prepared, seed), seed=seed)
 
 
 def special_write(fmt, selector, value):

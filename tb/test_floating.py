@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 from subbyte.golden.floating import accumulate_float32, scale_round
 from subbyte.hdl.floating import Float16, Float32, FloatAccumulate, FloatScale
 from subbyte.hdl.pipeline import delay
+from subbyte.sim.kept import kept_verilog
 from subbyte.sim.stream_model import StreamModel
 from subbyte.top.emit import to_verilog
 
@@ -148,7 +149,8 @@ class Units(wiring.Component):
 @pytest.fixture(scope="module")
 def model():
     bits = {"operands": 107}, {"results": sum(WIDTHS.values())}
-    return StreamModel(to_verilog(Units(), "float_units"), "float_units", inputs=bits[0], outputs=bits[1])
+    verilog = kept_verilog("float_units", None, lambda: to_verilog(Units(), "float_units"))
+    return StreamModel(verilog, "float_units", inputs=bits[0], outputs=bits[1])
 
 
 def run(model, total, operand=0, exponent=0, scale=0):

@@ -19,7 +19,7 @@ from subbyte.cli.schemes import NAMES, scheme
 from subbyte.golden import weights
 from subbyte.golden.bitmod import BitModConfig
 from subbyte.golden.formats import Format
-from subbyte.sim import engine_run
+from subbyte.sim import engine_run, kept
 
 SLICE = "tests/data/smollm2_slice.npz"
 
@@ -217,7 +217,7 @@ def test_rtl_is_generated_once_per_config_and_sources(tmp_path, monkeypatch):
     assert engine_run._generate(made, BitModConfig())[0] == "generation 0"
     assert engine_run._generate(made, BitModConfig())[0] == "generation 0"
     assert engine_run._generate(made, BitModConfig(rows=4))[0] == "generation 1"
-    monkeypatch.setattr(engine_run.Path, "read_bytes", lambda _: b"another source")
+    monkeypatch.setattr(kept, "_sources", lambda: "others")
     assert engine_run._generate(made, BitModConfig())[0] == "generation 2"
 
 
