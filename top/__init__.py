@@ -1,2 +1,7 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
+"""The engines, and the shell that all of them share."""
+
+from .bitmod import BitModEngine
+
+__all__ = ["BitModEngine"]
