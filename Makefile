@@ -60,8 +60,8 @@ tools:
 	elif ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
 	  missing "Python's venv module is missing. Debian/Ubuntu: apt install python3-venv"; \
 	fi; \
-	command -v c++ >/dev/null || command -v g++ >/dev/null || \
-	  missing "a C++ compiler (c++ or g++) is missing. Debian/Ubuntu: apt install g++; Fedora: dnf install gcc-c++"; \
+	command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	  missing "a C++ compiler (c++, g++ or clang++) is missing. Debian/Ubuntu: apt install g++; Fedora: dnf install gcc-c++"; \
 	exit $$failed
 
 $(INSTALLED): pyproject.toml $(wildcard constraints.txt) | tools

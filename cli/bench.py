@@ -21,14 +21,14 @@ _LAYERS = ("blk.0.ffn_up.weight", "blk.0.attn_q.weight")
 _LANES = (4, 8)
 
 
-def accuracy(scheme, fmt, k, samples=1024, seed=1):
+def accuracy(scheme, fmt, k, samples=1024, seed=1, **parameters):
     """Rms error of the engine's outputs over the norm of their products, ``sqrt(sum((a * w)**2))``.
 
     Activations are normal times log-normal, ``N(0, 1) * exp(N(0, 1))``, weights N(0, 0.02); every output has
     operands of its own.
     """
     rng = np.random.default_rng(seed)
-    config, errors = scheme.config(), []
+    config, errors = scheme.config(**parameters), []
     for _ in range(samples // 32):
         x = scheme.activations(rng.standard_normal((32, k)) * np.exp(rng.standard_normal((32, k))))
         qweight = scheme.quantize(rng.normal(0, 0.02, (32, k)), fmt, config)
@@ -56,6 +56,11 @@ def _accuracy_table(scheme):
     print(f"| format | one group of {group} | K = 1536 |\n|---|---|---|")
     for fmt in scheme.formats:
         print(f"| {fmt} | {accuracy(scheme, fmt, group):.1e} | {accuracy(scheme, fmt, 1536):.1e} |", flush=True)
+    if "guard_bits" in scheme.config.__dataclass_fields__:
+        print(f"\n| guard_bits | {scheme.formats[0]}, K = 1536 |\n|---|---|")
+        for guard_bits in range(6):
+            error = accuracy(scheme, scheme.formats[0], 1536, guard_bits=guard_bits)
+            print(f"| {guard_bits} | {error:.1e} |", flush=True)
 
 
 def _layer_table(scheme, path):

@@ -14,6 +14,7 @@ from subbyte import __version__
 from subbyte.cli import operands
 from subbyte.cli.schemes import scheme
 from subbyte.cli.settings import make_config
+from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel, rms
 from subbyte.sim.stream_model import StreamError
 from subbyte.sim.toolchain import MissingTool
@@ -124,13 +125,14 @@ def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output):
           --tensor blk.0.attn_q.weight --format bitmod-fp3 -o attn_q.npz
     """
     config = _config(scheme, settings, group_size)
+    fmt = scheme.format_for(fmt, config)
     weight = operands.load_weight(path, tensor, rows)
-    qweight = scheme.quantize(weight, fmt or scheme.formats[0], config)
+    qweight = scheme.quantize(weight, fmt, config)
     operands.save_quantized(output, qweight)
     error = qweight.dequantize() - weight
     _show(f"{tensor} of {Path(path).name}", [
         ("weights", f"N x K = {weight.shape[0]} x {weight.shape[1]}"),
-        ("format", f"{fmt or scheme.formats[0]}, groups of {config.group_size}"),
+        ("format", f"{fmt}, groups of {config.group_size}"),
         ("bits per weight", f"{qweight.bits_per_weight:.3f}"),
         ("error, rms", f"{rms(error):.3e} ({rms(error) / (rms(weight) or 1):.2%} of the weights' rms)"),
         ("error, largest", f"{np.abs(error).max():.3e}"),
@@ -162,8 +164,9 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
       subbyte simulate bitmod --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
           --tensor blk.0.ffn_up.weight --tokens 8
     """
+    seed = resolve_seed(seed)
     config = _config(scheme, settings, group_size)
-    fmt = fmt or scheme.formats[0]
+    fmt = scheme.format_for(fmt, config)
     weight = operands.load_weight(path, tensor, rows)
     x, origin = operands.load_activations(path, tensor, activations, tokens, weight.shape[1])
     x = scheme.activations(x)
@@ -206,14 +209,14 @@ def _summary(fmt, origin, config, qweight, product, result):
     tiles = -(-m // config.rows) * -(-n // config.cols)
     timeline, run = result.timeline, result.run
     lost = rms(result.reference - product) / (rms(product) or 1)
-    flagged = ", ".join(f"{name} in {int(mask.sum())}" for name, mask in result.flags.items() if mask.any())
+    flagged = ", ".join(f"{name} in {int(mask.sum())} of {tiles} tiles" for name, mask in result.flags.items() if mask.any())
     return [
         ("product", f"X[{m}, {k}] @ W[{n}, {k}].T -> Y[{m}, {n}]"),
         ("activations", origin),
         ("format", f"{fmt}, groups of {config.group_size}, {qweight.bits_per_weight:.3f} bits per weight"),
         ("array", f"{config.rows} x {config.cols} x {config.lanes} (rows x cols x lanes), {tiles} tiles"),
         ("outputs", f"{result.y.size - result.mismatches} of {result.y.size} bit-identical"),
-        ("flags", f"{flagged} tiles" if flagged else "none"),
+        ("flags", flagged or "none"),
         ("cycles", f"{run.cycles} in RTL, {timeline.cycles} predicted; {timeline.macs / run.cycles:.1f} MAC/cycle"),
         ("utilization", f"{timeline.busy / run.cycles:.2%} of the cycles perform a term"),
         ("occupancy", f"{timeline.occupancy:.2%} of the busy cycles' peak are real MACs"),

@@ -3,6 +3,7 @@
 """Operands of a command: weights out of a model file, activations from where there are some; results to a file."""
 
 import dataclasses
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,8 @@ def save_quantized(path, qweight):
     fields = {field.name: getattr(qweight, field.name) for field in dataclasses.fields(qweight)}
     plain = {name: np.asarray(value) for name, value in fields.items()
              if value is not None and not isinstance(value, dict)}
+    for fmt, values in fields["special_values"].items():
+        plain[f"special_{fmt.name.lower()}"] = np.asarray(values)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **plain)
 
@@ -90,7 +93,10 @@ def _shape(path, tensor):
 def _read_array(path):
     if not Path(path).is_file():
         raise ValueError(f"--activations: no such file: {path}")
-    loaded = np.load(path, allow_pickle=False)
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile):
+        raise ValueError(f"--activations: {path} is not a whole .npy or .npz file of numbers") from None
     if not isinstance(loaded, np.ndarray):
         name = loaded.files[0] if len(loaded.files) == 1 else "activations"
         if name not in loaded.files:

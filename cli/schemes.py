@@ -28,6 +28,8 @@ class Scheme:
         What Verilog can be made of: name of the part to a function from a config to a component.
     formats : tuple of str
         Weight formats, the default one first.
+    takes : callable
+        ``(format, config)``: whether an engine of this config takes the format.
     quantize : callable
         ``(weight, format, config) -> qweight``, for float `weight` [N, K].
     activations : callable
@@ -51,6 +53,7 @@ class Scheme:
     config: type
     parts: Mapping[str, Callable]
     formats: tuple[str, ...]
+    takes: Callable
     quantize: Callable
     activations: Callable
     pack: Callable
@@ -60,11 +63,31 @@ class Scheme:
     timeline: Callable
     corners: tuple[Mapping[str, Any], ...]
 
+    def format_for(self, name, config):
+        """The format of this name, or without one the first that an engine of this config takes."""
+        taken = [known for known in self.formats if self.takes(known, config)]
+        if name is not None and name not in taken:
+            raise ValueError(
+                f"--format must be one that the engine takes ({', '.join(taken)}), not {name!r}{near(name, taken)}")
+        return name or taken[0]
+
     def component(self, part, config):
         """The component of a part, and the name of its Verilog module."""
         if part not in self.parts:
             raise ValueError(f"part must be one of {', '.join(self.parts)}, not {part!r}")
         return self.parts[part](config), f"{self.name}_{part}"
+
+
+def _float16(x):
+    """Activations as binary16; a finite number beyond its range is refused, since its infinity would count as zero."""
+    x = np.asarray(x)
+    with np.errstate(over="ignore"):
+        rounded = x.astype(np.float16)
+    lost = np.isfinite(x) & np.isinf(rounded)
+    if lost.any():
+        where = tuple(np.argwhere(lost)[0].tolist())
+        raise ValueError(f"activations must be within binary16, +-65504, not {x[where]:g} at {where!r}")
+    return rounded
 
 
 def _bitmod():
@@ -99,10 +122,11 @@ def _bitmod():
         config=bitmod.BitModConfig,
         parts={"pe": pe, "engine": engine},
         formats=("bitmod-fp4", *(name for name in FORMATS if name != "bitmod-fp4")),
+        takes=lambda name, config: any(fmt.name.lower() in name for fmt in config.formats),
         quantize=lambda weight, fmt, config: bitmod.quantize(
             weight, fmt, group_size=config.group_size, scale_bits=config.scale_bits,
             special_values=config.special_values),
-        activations=lambda x: np.asarray(x).astype(np.float16),
+        activations=_float16,
         pack=pack,
         unpack=unpack,
         golden=golden,
@@ -136,5 +160,6 @@ def scheme(name):
 
 def near(name, names):
     """A hint for a message about an unknown name: the names that look like it, or nothing."""
-    matches = difflib.get_close_matches(name, names, n=3)
+    by_lower_case = {known.lower(): known for known in names}
+    matches = [by_lower_case[match] for match in difflib.get_close_matches(name.lower(), by_lower_case, n=3)]
     return f" (did you mean {' or '.join(matches)}?)" if matches else ""

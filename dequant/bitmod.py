@@ -101,7 +101,7 @@ class ColumnSum(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.adder = adder = FloatAccumulate(
-            config.product_bits, bias=config.exponent_bias, terms=config.max_groups, stages=config.sum_stages
+            config.product_bits, bias=config.exponent_bias, operands=config.max_groups, stages=config.sum_stages
         )
         sums = Signal(data.ArrayLayout(32, config.rows), reset_less=True)
         results = Signal(data.ArrayLayout(32, config.rows), reset_less=True)
@@ -130,9 +130,8 @@ class Readout(wiring.Component):
     Members
     -------
     group_end : In(1)
-        The last term of a group is performed. With it: ``codes``, ``starts_tile``, ``ends_tile``.
-    codes : In(ArrayLayout(scale_bits, cols))
-        Scale codes.
+        The last term of a group is performed. With it: ``scale_codes``, ``starts_tile``, ``ends_tile``.
+    scale_codes : In(ArrayLayout(scale_bits, cols))
     starts_tile, ends_tile : In(1)
         The group is the first, the last one of its tile.
     alignments : In(ArrayLayout(5, rows))
@@ -153,7 +152,7 @@ class Readout(wiring.Component):
         self.config = config
         super().__init__({
             "group_end": In(1),
-            "codes": In(data.ArrayLayout(config.scale_bits, config.cols)),
+            "scale_codes": In(data.ArrayLayout(config.scale_bits, config.cols)),
             "starts_tile": In(1),
             "ends_tile": In(1),
             "alignments": In(data.ArrayLayout(5, config.rows)),
@@ -192,7 +191,7 @@ class Readout(wiring.Component):
     def _shift_scale(self, m, c):
         code = Signal(self.config.scale_bits, name=f"code_{c}", reset_less=True)
         with m.If(self.group_end):
-            m.d.sync += code.eq(self.codes[c])
+            m.d.sync += code.eq(self.scale_codes[c])
         with m.Elif(self.active):
             m.d.sync += code.eq(code << 1)
         m.d.comb += self.scale_bits[c].eq(code[-1] & self.active)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of a BitMoD engine, the widths and latencies that follow from them, and the checks of its operands."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
@@ -74,11 +75,14 @@ class BitModConfig:
     MAC_STAGES = 3
 
     def __post_init__(self) -> None:
-        for name in ("rows", "cols", "lanes", "drain", "max_k", "sum_stages", "output_stages"):
+        integers = ("rows", "cols", "lanes", "drain", "max_k", "sum_stages", "output_stages")
+        for name in (*integers, "group_size", "scale_bits", "guard_bits", "dequant_chunk"):
             value = getattr(self, name)
+            if name == "dequant_chunk" and value is None:
+                continue
             if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            if value < 1:
+                raise TypeError(f"{name} must be an integer{' or None' * (name == 'dequant_chunk')}, not {value!r}")
+            if name in integers and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value!r}")
         if self.group_size not in (32, 64, 128, 256):
             raise ValueError(f"group_size must be 32, 64, 128 or 256, not {self.group_size!r}")
@@ -103,17 +107,23 @@ class BitModConfig:
             raise ValueError(f"output_stages must be 3 to 26, not {self.output_stages!r}")
 
     def _check_formats(self) -> None:
-        formats = tuple(Format[f.upper()] if isinstance(f, str) else Format(f) for f in self.formats)
-        if not formats or len(set(formats)) != len(formats):
-            raise ValueError(f"formats must name at least one format, each once, not {self.formats!r}")
-        object.__setattr__(self, "formats", formats)
+        if isinstance(self.formats, str) or not isinstance(self.formats, Iterable):
+            raise TypeError(f"formats must be a sequence of formats, not {self.formats!r}")
+        names = [f.name if isinstance(f, Format) else str(f).upper() for f in self.formats]
+        if not names or len(set(names)) != len(names) or not set(names) <= set(Format.__members__):
+            known = ", ".join(Format.__members__)
+            raise ValueError(f"formats must name at least one of {known}, each once, not {self.formats!r}")
+        object.__setattr__(self, "formats", tuple(Format[name] for name in names))
         for name in ("special_fp3", "special_fp4"):
-            values = tuple(map(int, getattr(self, name)))
-            if len(values) != 4:
+            values = getattr(self, name)
+            if not isinstance(values, Iterable) or not all(isinstance(value, int) for value in values) or len(values) != 4:
                 raise ValueError(f"{name} must be four integers, not {values!r}")
             for value in values:
-                two_terms(value)
-            object.__setattr__(self, name, values)
+                try:
+                    two_terms(value)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+            object.__setattr__(self, name, tuple(values))
 
     @property
     def special_values(self) -> dict[Format, tuple[int, int, int, int]]:
@@ -206,6 +216,8 @@ class BitModConfig:
 
 def check_weight(qweight: QuantizedWeight, config: BitModConfig) -> None:
     """Refuse, with a ValueError that names the rule, a weight that an engine of this config cannot take."""
+    if not isinstance(config, BitModConfig):
+        raise TypeError(f"config must be a BitModConfig, not {config!r}")
     if qweight.scale_bits is None:
         raise ValueError("qweight must have second-level scales (scale_bits 2 to 8), not scale_bits=None")
     if qweight.scale_bits != config.scale_bits:
@@ -222,6 +234,10 @@ def check_weight(qweight: QuantizedWeight, config: BitModConfig) -> None:
                 f"qweight.special_values of {fmt.name} must be the config's {config.special_values[fmt]}, "
                 f"not {tuple(qweight.special_values[fmt])}"
             )
+    if qweight.scale_codes.max() >= 1 << config.scale_bits:
+        raise ValueError(f"qweight.scale_codes must fit {config.scale_bits} bits, not reach {qweight.scale_codes.max()}")
+    if qweight.selectors.max() > 3:
+        raise ValueError(f"qweight.selectors must be 0 to 3, not reach {qweight.selectors.max()}")
     scales = qweight.channel_scales
     if not np.all(np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)):
         raise ValueError("qweight.channel_scales must be positive normal float32 numbers")

@@ -77,6 +77,8 @@ def _columns(array: np.ndarray, config: BitModConfig, fill: float = 0) -> np.nda
 def pack(qweight: QuantizedWeight, config: BitModConfig, m_tiles: int = 1) -> dict[str, np.ndarray]:
     """Words of ``weights`` and ``scales``; a tile of columns is sent ``m_tiles`` times, once for each tile of rows."""
     check_weight(qweight, config)
+    if m_tiles < 1:
+        raise ValueError(f"m_tiles must be at least 1, not {m_tiles!r}")
     k = qweight.shape[1]
     formats = np.asarray(qweight.group_formats, np.int64)
     signed = np.repeat([not Format(f).is_float for f in formats], config.group_size)[:k]

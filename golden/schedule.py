@@ -99,6 +99,9 @@ def engine_timeline(
     The last term of a group waits until ``interval`` cycles after that of the group before; the last term of a tile waits
     until the tile before is drained.
     """
+    for name, value in (("m", m), ("n", n)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value!r}")
     tiles = ceil(m / rows) * ceil(n / cols)
     last = -1
     group_free = drain_free = 0

@@ -156,8 +156,12 @@ class _Reader:
         """Shape of a tensor that must exist."""
         shapes = self.shapes()
         if name not in shapes:
-            near = difflib.get_close_matches(name, shapes, n=5, cutoff=0.4)
-            hint = f"; near matches: {', '.join(near)}" if near else f"; it has {len(shapes)} tensors"
+            by_lower_case = {known.lower(): known for known in shapes}
+            near = difflib.get_close_matches(name.lower(), by_lower_case, n=5, cutoff=0.4)
+            if near:
+                hint = f"; near matches: {', '.join(by_lower_case[match] for match in near)}"
+            else:
+                hint = f"; it has {', '.join(shapes) if 0 < len(shapes) <= 12 else f'{len(shapes)} tensors'}"
             raise WeightFileError(f"{self.path}: no tensor {name!r}{hint}")
         return shapes[name]
 

@@ -27,8 +27,8 @@ class FloatAccumulate(wiring.Component):
 
     ``sum_out = round(sum_in + operand * 2**(exponent + bias))``, to nearest, ties to even; exact zero is +0.
 
-    The sum is used as in a dot product: it starts at +0 and takes at most `terms` operands. Then it is always
-    a multiple of the least weight ``2**(exponent_min + bias)``, and its magnitude never exceeds `terms` times
+    The sum is used as in a dot product: it starts at +0 and takes at most `operands` operands. Then it is always
+    a multiple of the least weight ``2**(exponent_min + bias)``, and its magnitude never exceeds `operands` times
     that of the largest operand (rounding is monotone, and the bound is itself a floating-point number). So
     each exact sum fits a fixed-point window, and nothing is lost before the rounding.
 
@@ -43,7 +43,7 @@ class FloatAccumulate(wiring.Component):
         Range of the unsigned `exponent`.
     bias : int
         Constant added to the exponent.
-    terms : int
+    operands : int
         The most operands that one sum takes.
     stages : int
         Pipeline ranks, from 1 to 6. The last one holds the result.
@@ -87,7 +87,7 @@ class FloatAccumulate(wiring.Component):
     }
     _FINE = 3  # exponent bits by which the operand is shifted in the first step, unless there are fewer
 
-    def __init__(self, operand_width=38, *, exponent_min=1, exponent_max=30, bias=-29, terms=64, stages=4,
+    def __init__(self, operand_width=38, *, exponent_min=1, exponent_max=30, bias=-29, operands=64, stages=4,
                  float_format=Float32):
         self._fraction, exponent_width = field_widths(float_format)
         top_field = (1 << exponent_width) - 2
@@ -95,17 +95,17 @@ class FloatAccumulate(wiring.Component):
         _check("exponent_min", exponent_min, 0, top_field)
         _check("exponent_max", exponent_max, max(exponent_min, 1), top_field)
         _check("bias", bias, -top_field, top_field)
-        _check("terms", terms, 1, 1 << self._fraction)
+        _check("operands", operands, 1, 1 << self._fraction)
         _check("stages", stages, 1, max(self._RANKS))
         self._operand_width = operand_width
         self._exponent_min = exponent_min
         self._exponent_max = exponent_max
         self._bias = bias
-        self._terms = terms
+        self._operands = operands
         self._stages = stages
         self._float_format = float_format
         # The window: a sign, and as many bits as the largest magnitude needs.
-        bound = terms << operand_width - 1 + exponent_max - exponent_min
+        bound = operands << operand_width - 1 + exponent_max - exponent_min
         self._window = bound.bit_length() + 1
         low_field = exponent_bias(exponent_width) + exponent_min + bias
         high_field = low_field + bound.bit_length() - 1
@@ -117,7 +117,7 @@ class FloatAccumulate(wiring.Component):
         if self._first_block < 1 or high_field > top_field:
             raise ValueError(f"exponent fields of sums must be between {self._block + 1} and {top_field}, "
                              f"not from {low_field!r} to {high_field!r}: "
-                             "change bias, exponents, operand_width or terms")
+                             "change bias, exponents, operand_width or operands")
         super().__init__({
             "sum_in": In(float_format),
             "operand": In(signed(operand_width)),
@@ -129,7 +129,7 @@ class FloatAccumulate(wiring.Component):
     exponent_min = property(lambda self: self._exponent_min)
     exponent_max = property(lambda self: self._exponent_max)
     bias = property(lambda self: self._bias)
-    terms = property(lambda self: self._terms)
+    operands = property(lambda self: self._operands)
     stages = property(lambda self: self._stages)
     float_format = property(lambda self: self._float_format)
 

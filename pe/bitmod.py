@@ -279,7 +279,7 @@ class BitModPE(wiring.Component):
             mac.shift.eq(delay(m, shift, 3, "shift", reset=True)),
             mac.first.eq(delay(m, starts, 4, "first", reset=True)),
             readout.group_end.eq(self.valid & self.last),
-            readout.codes[0].eq(self.scale_code),
+            readout.scale_codes[0].eq(self.scale_code),
             readout.alignments[0].eq(aligner.alignment),
             dequant.sum.eq(mac.sum),
             dequant.capture.eq(readout.capture),

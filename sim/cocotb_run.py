@@ -25,13 +25,19 @@ _PARAMETERS = "SUBBYTE_BENCH_PARAMETERS"
 
 
 def resolve_seed(seed=None):
-    """The seed to use: environment variable `SEED` if set, else `seed`, else 1.
+    """The seed to use: `seed` if given, else the environment variable `SEED`, else 1.
 
     Returns
     -------
     int
     """
-    return int(os.environ.get("SEED") or (1 if seed is None else seed))
+    if seed is not None:
+        return int(seed)
+    text = os.environ.get("SEED") or "1"
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"SEED must be an integer, not {text!r}") from None
 
 
 def bench_parameters():
@@ -62,7 +68,7 @@ def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=N
     parameters : dict, optional
         JSON values or NumPy arrays (directly under a name), read in the bench by `bench_parameters`.
     seed : int, optional
-        Seeds the bench and the random power-up state. `SEED` in the environment overrides it.
+        Seeds the bench and the random power-up state. Without it `SEED` in the environment does.
     waves : bool, optional
         Write `dump.vcd` or `dump.fst`. By default `WAVES=1` in the environment decides.
     testcase : str, optional

@@ -181,7 +181,7 @@ class EngineModel:
         return EngineRun(
             y, golden, scheme.reference(x, qweight), mismatches, difference, flags, golden_flags,
             status=_decode(self._status, run.status), timeline=scheme.timeline(x, qweight, config),
-            predictable=not any(knobs.values()), run=run)
+            predictable=not any(_pauses(knobs.get(name)) for name in ("idle", "backpressure")), run=run)
 
 
 def _generate(scheme, config):
@@ -196,6 +196,11 @@ def _generate(scheme, config):
         for written in reversed(emit.write(engine, name, unfinished, config)):  # the Verilog last: it says "complete"
             written.replace(source.with_suffix(written.suffix))
     return source.read_text(), json.loads(source.with_suffix(".json").read_text())
+
+
+def _pauses(knob):
+    """Whether a knob, one probability or one a stream, makes any stream pause."""
+    return any(knob.values()) if isinstance(knob, dict) else bool(knob)
 
 
 def rms(values):

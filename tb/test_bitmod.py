@@ -152,7 +152,7 @@ def engine_case(name, x, qweight, config):
 
 
 FIELDS = {"weights": weight_fields, "activations": activation_fields, "scales": scale_fields}
-ERRORS = ("k_mismatch", "scales_order", "format_changed", "format_unsupported", "nonfinite", "special_value")
+ERRORS = ("k_mismatch", "k_too_long", "scales_order", "format_changed", "format_unsupported", "nonfinite", "special_value")
 
 
 def as_parameters(prepared, seed):

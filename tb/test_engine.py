@@ -63,6 +63,7 @@ class CountingCore(wiring.Component):
     def __init__(self, config, max_passes):
         self.config = config
         self.group_beats, self.max_terms, self.max_passes, self.interval = GROUP_BEATS, 3, max_passes, INTERVAL
+        self.max_groups = 5
         self.weights_layout = data.StructLayout({"codes": data.ArrayLayout(8, config.cols), "terms": 2, "passes": 2})
         self.activations_layout = data.StructLayout({"data": data.ArrayLayout(8, config.rows)})
         self.group_layout = self.constants_layout = data.ArrayLayout(32, config.cols)
@@ -142,7 +143,7 @@ def test_shell(max_passes):
     verilog = to_verilog(Engine(CountingCore(CountingConfig(), max_passes)), name := f"counting_engine_{max_passes}")
     fields = {"weights": WEIGHTS, "activations": ACTIVATIONS, "scales": SCALES}
     model = StreamModel(verilog, name, inputs={key: payload_bits(value) for key, value in fields.items()},
-                        outputs={"outputs": payload_bits(OUTPUTS)}, status={"errors": 2})
+                        outputs={"outputs": payload_bits(OUTPUTS)}, status={"errors": 3})
     seed = resolve_seed()
     rng = np.random.default_rng(seed)
     shapes = [
@@ -171,15 +172,18 @@ def test_shell(max_passes):
             np.testing.assert_array_equal(result.outputs["outputs"], expected, err_msg=f"{groups} {knobs}")
         values = unpack_beats(OUTPUTS, expected)["data"]
         assert len(np.unique(values)) > values.size // 2  # not a constant that anything would match
+    streams, expected = product_operands(rng, [(GROUP_BEATS, 1, 1)] * 6, 1)
+    result = model.run(streams, {"outputs": len(expected)}, seed=seed)
+    assert result.status["errors"] == 0b010, "six groups where five are allowed: k_too_long"
 
 
 def test_sequencer_counts_the_nest():
     """Against nested Python loops, with random pauses; a level that ends early restarts all inner ones."""
-    dut = Sequencer(nest(terms=3, beats=4, passes=2))
+    dut = Sequencer(nest(terms=3, beats=4, passes=2, groups=2))
     rng = np.random.default_rng(1)
     groups = [(3, 4, 2), (1, 4, 1), (2, 2, 2)]
     expected = [
-        (t, b, p, min(g, 1), {"term": t == T - 1, "beat": b == B - 1, "pass": p == P - 1, "group": g == len(groups) - 1})
+        (t, b, p, g, {"term": t == T - 1, "beat": b == B - 1, "pass": p == P - 1, "group": g == len(groups) - 1})
         for g, (T, B, P) in enumerate(groups) for p in range(P) for b in range(B) for t in range(T)
     ]
 

@@ -86,7 +86,7 @@ class FlushToZero(FloatScale):
         return results | {"guarded": guarded & (exponent > 0).replicate(len(guarded))}
 
 
-SMALL = {"operand_width": 4, "exponent_max": 5, "bias": -3, "terms": 4, "float_format": Float8}
+SMALL = {"operand_width": 4, "exponent_max": 5, "bias": -3, "operands": 4, "float_format": Float8}
 ACCUMULATE = {
     **{f"small_{stages}": FloatAccumulate(**SMALL, stages=stages) for stages in range(1, 7)},
     "small_truncating": Truncating(**SMALL),
@@ -352,7 +352,7 @@ def test_large_scale(model, name, dtype, low, high):
     (TypeError, "operand_width must be an integer, not 2.5", {"operand_width": 2.5}),
     (ValueError, "stages must be between 1 and 6, not 7", {"stages": 7}),
     (ValueError, "exponent_max must be between 3 and 254, not 2", {"exponent_min": 3, "exponent_max": 2}),
-    (ValueError, "terms must be between 1 and 8388608, not 0", {"terms": 0}),
+    (ValueError, "operands must be between 1 and 8388608, not 0", {"operands": 0}),
     (ValueError, "exponent fields of sums must be between 17 and 254, not from 16 to", {"bias": -112}),
     (ValueError, "exponent fields of sums must be between 17 and 254, not from 227 to", {"bias": 99}),
     (TypeError, "must be a struct with fields fraction, exponent and sign", {"float_format": 32}),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exact BitMoD model: against plain integers, against float64, its packer, its cycle count."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -227,18 +228,34 @@ def test_utilization_on_a_real_shape(fmt, lanes):
     ({"max_k": 2**20 + 1}, "max_k must be at most 1048576, not 1048577"),
     ({"sum_stages": 7}, "sum_stages must be 1 to 6, not 7"),
     ({"output_stages": 2}, "output_stages must be 3 to 26, not 2"),
-    ({"formats": ()}, r"formats must name at least one format, each once, not \(\)"),
+    ({"formats": ()}, r"formats must name at least one of INT3, .*, FP4, each once, not \(\)"),
+    ({"formats": ("int9",)}, r"formats must name at least one of INT3, .*, FP4, each once, not \('int9',\)"),
+    ({"formats": (99,)}, r"formats must name at least one of INT3, .*, FP4, each once, not \(99,\)"),
+    ({"special_fp3": 7}, "special_fp3 must be four integers, not 7"),
+    ({"special_fp3": (1.5, 2, 3, 4)}, r"special_fp3 must be four integers, not \(1.5, 2, 3, 4\)"),
     ({"special_fp3": (3, -3, 6)}, r"special_fp3 must be four integers, not \(3, -3, 6\)"),
-    ({"special_fp4": (11, 0, 0, 0)}, "special value must be .* not 11"),
+    ({"special_fp4": (11, 0, 0, 0)}, "special_fp4: special value must be .* not 11"),
 ])
 def test_config_names_what_is_wrong(changes, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         BitModConfig(**changes)
 
 
-def test_config_wants_integers():
-    with pytest.raises(TypeError, match="^rows must be an integer, not 2.0$"):
-        BitModConfig(rows=2.0)
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"rows": 2.0}, "rows must be an integer, not 2.0"),
+    ({"scale_bits": 4.0}, "scale_bits must be an integer, not 4.0"),
+    ({"guard_bits": True}, "guard_bits must be an integer, not True"),
+    ({"dequant_chunk": "8"}, "dequant_chunk must be an integer or None, not '8'"),
+    ({"formats": "INT3"}, "formats must be a sequence of formats, not 'INT3'"),
+    ({"formats": None}, "formats must be a sequence of formats, not None"),
+])
+def test_config_wants_the_right_types(changes, message):
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        BitModConfig(**changes)
+
+
+def test_formats_by_name():
+    assert BitModConfig(formats=("fp4", Format.INT8)).formats == (Format.FP4, Format.INT8)
 
 
 @pytest.mark.parametrize(("changes", "message"), [
@@ -261,6 +278,21 @@ def test_formats_special_values_and_k_must_be_the_engines():
         bitmod.matmul(x, qweight, BitModConfig(group_size=32, special_fp4=(10, -10, 16, -12)))
     with pytest.raises(ValueError, match="^K must be at most max_k 32, not 64$"):
         bitmod.matmul(x, qweight, BitModConfig(group_size=32, max_k=32))
+
+
+def test_scale_codes_and_selectors_must_fit():
+    _, qweight = random_operands(9, 2, 4, 64, scale_bits=2)
+    config = BitModConfig(rows=2, cols=4, lanes=4, group_size=32, drain=2, scale_bits=2)
+    with pytest.raises(ValueError, match="^qweight.scale_codes must fit 2 bits, not reach 9$"):
+        bitmod.pack(replace(qweight, scale_codes=np.full_like(qweight.scale_codes, 9)), config)
+    with pytest.raises(ValueError, match="^qweight.selectors must be 0 to 3, not reach 4$"):
+        bitmod.pack(replace(qweight, selectors=np.full_like(qweight.selectors, 4)), config)
+    with pytest.raises(ValueError, match="^m_tiles must be at least 1, not 0$"):
+        bitmod.pack(qweight, config, m_tiles=0)
+    with pytest.raises(ValueError, match="^m must be at least 1, not 0$"):
+        config.cycles(0, 4, 64, config.schedule(qweight))
+    with pytest.raises(TypeError, match="^config must be a BitModConfig, not None$"):
+        bitmod.pack(qweight, None)
 
 
 def test_activations_must_match():

@@ -87,7 +87,12 @@ def test_unknown_parameter_lists_near_ones_and_all(run):
      "--rows must be A:B with 0 <= A < B <= 64, not '60:70'"),
     (["--weights", SLICE, "--tensor", "weight", "--group-size", "100"],
      "group_size must be 32, 64, 128 or 256, not 100"),
-    (["--weights", SLICE, "--tensor", "weight", "--format", "bitmod-fp5"], "fmt must be one of int3"),
+    (["--weights", SLICE, "--tensor", "weight", "--format", "bitmod-fp5"],
+     "--format must be one that the engine takes (bitmod-fp4, int3,"),
+    (["--weights", SLICE, "--tensor", "weight", "--format", "FP4", "--set", "formats=int8,fp4"],
+     "--format must be one that the engine takes (bitmod-fp4, int8, fp4, fp4-er-pos, fp4-er-neg, fp4-ea-pos, fp4-ea-neg), "
+     "not 'FP4' (did you mean fp4"),
+    (["--weights", SLICE, "--tensor", "WEIGHT"], f"{SLICE}: no tensor 'WEIGHT'; near matches: weight"),
     (["--weights", SLICE, "--tensor", "weight", "--activations", "absent.npy"],
      "--activations: no such file: absent.npy"),
     (["--weights", SLICE, "--tensor", "weight", "--set", "max_k=512"], "K must be at most max_k 512, not 576"),
@@ -169,6 +174,25 @@ def test_simulate_compares_a_real_slice_bit_for_bit(run):
     assert "15 of 15 bit-identical" in result.output and "X[3, 576] @ W[5, 576].T -> Y[3, 5]" in result.output
     rtl, predicted = re.search(r"(\d+) in RTL, (\d+) predicted", result.output).groups()
     assert rtl == predicted
+
+
+def test_activations_that_binary16_cannot_hold_are_refused(run, tmp_path):
+    x = np.ones((2, 576), np.float32)
+    x[1, 3] = 1e6
+    np.save(tmp_path / "large.npy", x)
+    (tmp_path / "text.npy").write_text("1 2 3")
+    for name, message in (("large", "activations must be within binary16, +-65504, not 1e+06 at (1, 3)"),
+                          ("text", f"--activations: {tmp_path / 'text.npy'} is not a whole .npy or .npz file of numbers")):
+        result = run(*SMALL_LAYER, "--activations", str(tmp_path / f"{name}.npy"))
+        assert result.exit_code == 2 and message in result.stderr
+
+
+def test_the_default_format_is_one_that_the_engine_takes(run, tmp_path):
+    output = tmp_path / "out.npz"
+    result = run("quantize", "bitmod", "--weights", SLICE, "--tensor", "weight", "--set", "formats=int8,fp3", "-o", str(output))
+    assert result.exit_code == 0 and "int8, groups of 128" in result.output
+    with np.load(output) as saved:
+        assert saved["codes"].shape == (64, 576)
 
 
 def test_simulate_fails_on_one_wrong_bit(run, with_changes):

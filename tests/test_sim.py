@@ -216,7 +216,10 @@ def test_seed_from_environment(monkeypatch):
     monkeypatch.delenv("SEED", raising=False)
     assert (cocotb_run.resolve_seed(), cocotb_run.resolve_seed(5)) == (1, 5)
     monkeypatch.setenv("SEED", "77")
-    assert cocotb_run.resolve_seed(5) == 77
+    assert (cocotb_run.resolve_seed(), cocotb_run.resolve_seed(5)) == (77, 5)
+    monkeypatch.setenv("SEED", "abc")
+    with pytest.raises(ValueError, match="^SEED must be an integer, not 'abc'$"):
+        cocotb_run.resolve_seed()
 
 
 @pytest.mark.parametrize("bench, arguments, message", [

@@ -154,7 +154,7 @@ def test_missing_and_foreign_files(tmp_path):
 @pytest.mark.parametrize("kind, name, message", [
     ("gguf", "blk.0.atn_q.weight", "no tensor 'blk.0.atn_q.weight'; near matches: blk.0.attn_q.weight"),
     ("safetensors", "layers.weight", "no tensor 'layers.weight'; near matches: layer.weight"),
-    ("npz", "zzz", "no tensor 'zzz'; it has 2 tensors"),
+    ("npz", "zzz", "no tensor 'zzz'; it has layer.weight, norm"),
     ("gguf", "blk.0.attn_norm.weight", "tensor 'blk.0.attn_norm.weight' must have 2 axes, not the shape (64,)"),
     ("gguf", "positions", "tensor 'positions' has the type I32, which the gguf package cannot dequantize"),
     ("npz", "source", "no tensor 'source'; "),

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..dequant.bitmod import BitSerialDequantizer, ColumnSum, Readout
 from ..golden.bitmod import BitModConfig
+from ..golden.formats import Format
 from ..hdl.aligner import Aligner
 from ..hdl.floating import Float16, Float32, FloatScale
 from ..hdl.pipeline import delay
@@ -75,7 +76,7 @@ class BitModCore(wiring.Component):
     Members beside the shell's (:func:`subbyte.top.engine.core_members`)
     -------
     special_values : In(SpecialWrite)
-        Writes a special-value register; while no tile is under way.
+        Writes a special-value register; counts for groups whose first beat comes in a later cycle.
     """
 
     def __init__(self, config: BitModConfig):
@@ -83,18 +84,19 @@ class BitModCore(wiring.Component):
         self.group_beats = config.group_beats
         self.max_terms = max(fmt.terms for fmt in config.formats)
         self.max_passes = 1
+        self.max_groups = config.max_groups
         self.interval = config.timing.interval
         has_special_values = bool(float_formats(config))
         self.weights_layout = data.StructLayout({
             "codes": data.ArrayLayout(data.ArrayLayout(config.code_bits, config.lanes), config.cols),
             **({"selectors": data.ArrayLayout(2, config.cols)} if has_special_values else {}),
-            "format": 3,
+            "format": Format,
         })
         self.activations_layout = data.StructLayout({
             "data": data.ArrayLayout(data.ArrayLayout(Float16, config.lanes), config.rows),
         })
-        self.group_layout = data.ArrayLayout(data.StructLayout({"code": config.scale_bits, "unused": 32 - config.scale_bits}),
-                                             config.cols)
+        scale = data.StructLayout({"scale_code": config.scale_bits, "unused": 32 - config.scale_bits})
+        self.group_layout = data.ArrayLayout(scale, config.cols)
         self.constants_layout = data.ArrayLayout(Float32, config.cols)
         self.result_shape = Float32
         self.flags_layout = FLAGS
@@ -121,11 +123,18 @@ class BitModCore(wiring.Component):
             "product_bits": self.config.product_bits,
             "shortest_group_without_stall": timing.interval,
             "latency_last_term_to_first_output": timing.result + timing.output,
-            "shortest_k_that_hides_the_drain": {
-                fmt.name: ceil((timing.result + timing.drain_beats) / fmt.terms) * self.config.lanes
-                for fmt in self.config.formats
-            },
+            "largest_k": self.config.max_groups * self.config.group_size,
+            "shortest_k_that_hides_the_drain": {fmt.name: self._hiding_k(fmt) for fmt in self.config.formats},
         }
+
+    def _hiding_k(self, fmt):
+        """Shortest K, in whole beats, whose tiles last as long as the drain of one; a short group lasts an interval."""
+        timing, config = self.config.timing, self.config
+        needed = timing.result + timing.drain_beats
+        full = max(config.group_beats * fmt.terms, timing.interval)
+        groups, rest = divmod(needed, full)
+        beats = 0 if rest == 0 else 1 if rest <= timing.interval else ceil(rest / fmt.terms)
+        return groups * config.group_size + beats * config.lanes
 
     def elaborate(self, platform):
         m = Module()
@@ -243,7 +252,7 @@ class BitModCore(wiring.Component):
             readout.ends_tile.eq(self.step.last.tile),
             self.done.eq(readout.done),
         ]
-        m.d.comb += [readout.codes[c].eq(self.scales[c].code) for c in range(self.config.cols)]
+        m.d.comb += [readout.scale_codes[c].eq(self.scales[c].scale_code) for c in range(self.config.cols)]
         m.d.comb += [readout.alignments[r].eq(aligner.alignment) for r, aligner in enumerate(aligners)]
 
 

@@ -4,11 +4,11 @@
 
 A core owns arithmetic and nothing else. It is a component with
 
-* attributes ``config`` (rows, cols, lanes, drain), ``group_beats``, ``max_terms``, ``max_passes``, ``interval`` (shortest
-  distance of group ends), ``weights_layout``, ``activations_layout``, ``group_layout``, ``constants_layout``,
-  ``result_shape``, ``flags_layout``, ``output_fields``, ``errors_layout``, ``settings`` (members that become ports of the
-  engine) and ``output_unit()``, a new component with ``enable``, ``results``, ``constants``, ``flags`` in, ``payload`` out and
-  ``latency`` (in cycles with ``enable``);
+* attributes ``config`` (rows, cols, lanes, drain), ``group_beats``, ``max_terms``, ``max_passes``, ``max_groups`` (of a
+  tile), ``interval`` (shortest distance of group ends), ``weights_layout``, ``activations_layout``, ``group_layout``,
+  ``constants_layout``, ``result_shape``, ``flags_layout``, ``output_fields``, ``errors_layout``, ``settings`` (members
+  that become ports of the engine) and ``output_unit()``, a new component with ``enable``, ``results``, ``constants``,
+  ``flags`` in, ``payload`` out and ``latency`` (in cycles with ``enable``);
 * members :meth:`core_members` lists, ``settings`` added.
 """
 
@@ -22,12 +22,12 @@ from .sequencer import Sequencer, Step, nest
 
 __all__ = ["Engine", "core_members", "levels_of"]
 
-SHELL_ERRORS = ("k_mismatch", "scales_order")
+SHELL_ERRORS = ("k_mismatch", "k_too_long", "scales_order")
 
 
 def levels_of(core):
     """The schedule nest with a core's limits."""
-    return nest(terms=core.max_terms, beats=core.group_beats, passes=core.max_passes)
+    return nest(terms=core.max_terms, beats=core.group_beats, passes=core.max_passes, groups=core.max_groups)
 
 
 def core_members(core) -> dict[str, wiring.Member]:
@@ -71,7 +71,9 @@ class Engine(wiring.Component):
         Results; ``last`` in the last beat of a tile.
     errors : Out(StructLayout)
         Sticky until ``clear_errors``. ``k_mismatch``: ``last`` of weights and activations disagree; the tile ends with
-        the earlier. ``scales_order``: ``last`` on a group's scales or missing on the constants. Others: the core's.
+        the earlier, and only a reset brings the streams together again. ``k_too_long``: the tile has more groups than
+        its sums hold, and its results are wrong. ``scales_order``: ``last`` on a group's scales or missing on the
+        constants. Others: the core's.
     clear_errors : In(1)
     """
 
@@ -191,6 +193,7 @@ class Engine(wiring.Component):
             found.k_mismatch.eq(
                 sequencer.advance & last.beat & (self.weights.payload.last != (activations.payload.last & last.group))
             ),
+            found.k_too_long.eq(sequencer.advance & (sequencer.index.group == self.core.max_groups)),
             found.scales_order.eq(
                 self.scales.valid & self.scales.ready & (self.scales.payload.last != constants_due)
             ),

@@ -16,7 +16,7 @@ __all__ = ["Level", "Sequencer", "Step", "nest"]
 class Level:
     """One level of a nest: ``name`` is what is counted, ``within`` what it is counted in.
 
-    The index saturates at ``limit - 1``; where only the first one matters, the limit is 2.
+    The index saturates at ``limit - 1``.
     """
 
     name: str
@@ -29,21 +29,24 @@ class Level:
         return range(max(self.limit, 2))
 
 
-def nest(*, terms: int, beats: int, passes: int) -> tuple[Level, ...]:
-    """The nest of every engine, innermost first, for at most ``terms`` a beat, ``beats`` a pass, ``passes`` a group."""
+def nest(*, terms: int, beats: int, passes: int, groups: int) -> tuple[Level, ...]:
+    """The nest of every engine, innermost first, for at most ``terms`` a beat, ``beats`` a pass, ``passes`` a group.
+
+    The index of a group goes one beyond the last one allowed, so that a tile of too many groups shows.
+    """
     return (
         Level("term", "beat", terms),
         Level("beat", "pass", beats),
         Level("pass", "group", passes),
-        Level("group", "tile", 2),
+        Level("group", "tile", groups + 1),
     )
 
 
 class Step(data.StructLayout):
     """What a core is told in each cycle.
 
-    ``valid``: a term is performed. ``index``: number of the term, beat, pass in what contains it (of the group: whether
-    it is the first). ``first`` and ``last``: the term is the first, the last one of its beat, pass, group, tile.
+    ``valid``: a term is performed. ``index``: number of the term, beat, pass, group in what contains it. ``first`` and
+    ``last``: the term is the first, the last one of its beat, pass, group, tile.
     """
 
     def __init__(self, levels: Sequence[Level]):
