@@ -77,6 +77,13 @@ _tensor_option = click.option("--tensor", metavar="NAME", required=True, help="A
 _rows_option = click.option("--rows", metavar="A:B", help="Output channels A to B-1 of the tensor only.")
 
 
+def _operand_options(command):
+    """What a command needs that quantizes a tensor."""
+    for option in (_set_option, _group_option, _format_option, _rows_option, _tensor_option, _weights_option, _scheme_argument):
+        command = option(command)
+    return command
+
+
 def _config(scheme, settings, group_size):
     return make_config(scheme.config, [*settings, *([f"group_size={group_size}"] if group_size is not None else [])])
 
@@ -107,13 +114,7 @@ def verilog(scheme, settings, part, output):
 
 
 @main.command()
-@_scheme_argument
-@_weights_option
-@_tensor_option
-@_rows_option
-@_format_option
-@_group_option
-@_set_option
+@_operand_options
 @click.option("-o", "output", metavar="FILE.npz", required=True, type=click.Path(path_type=Path),
               help="Where the codes, scales and formats go.")
 def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output):
@@ -141,13 +142,7 @@ def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output):
 
 
 @main.command()
-@_scheme_argument
-@_weights_option
-@_tensor_option
-@_rows_option
-@_format_option
-@_group_option
-@_set_option
+@_operand_options
 @click.option("--tokens", metavar="M", type=click.IntRange(min=1), default=1, show_default=True,
               help="Activation rows to multiply.")
 @click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "
