@@ -69,7 +69,7 @@ _scheme_argument = click.argument("scheme", metavar="SCHEME", callback=_scheme)
 _set_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
                            help="A parameter of the engine; repeat for more. An unknown one lists all.")
 _format_option = click.option("--format", "fmt", metavar="NAME", help="Weight format; an unknown one lists all. "
-                              "Default: the scheme's own (bitmod: bitmod-fp4).")
+                              "Default: the first that the engine takes (bitmod: bitmod-fp4).")
 _group_option = click.option("--group-size", metavar="N", help="Weights that share a scale: --set group_size=N.")
 _weights_option = click.option("--weights", "path", metavar="FILE", required=True,
                                help="A .gguf, .safetensors or .npz file.")

@@ -140,7 +140,7 @@ def prove(folder, equal_of):
 
 def heap_equals_sum(m, inputs, heap, terms, constant):
     """Draw a heap and the plain sum of the same operands; return whether they agree."""
-    m.submodules.heap = heap
+    m.submodules += heap
     m.d.comb += heap.terms.as_value().eq(inputs)
     result = heap.sum if hasattr(heap, "sum") else (heap.addends[0] + heap.addends[1])[:heap.width]
     expected = sum((heap.terms[i] << t.weight for i, t in enumerate(terms)), constant)
