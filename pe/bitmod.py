@@ -145,13 +145,17 @@ class GroupMac(wiring.Component):
     terms : In(ArrayLayout(WeightTerm, lanes))
     negations : In(range(lanes + 1))
     shift : In(len(plane_shifts(config)))
-        Which plane shift the term has, one-hot, or zero to add nothing; one cycle after ``aligned``.
+        Which plane shift the term has, one-hot, or zero to add nothing; ``SHIFT_AFTER`` ``aligned``.
     rise : In(5)
-        The sum is shifted right by this before the term is added (towards minus infinity); two cycles after ``aligned``.
+        The sum is shifted right by this before the term is added (towards minus infinity); ``SUM_AFTER`` ``aligned``.
     first : In(1)
-        The sum starts anew; two cycles after ``aligned``.
+        The sum starts anew; ``SUM_AFTER`` ``aligned``.
     sum : Out(signed(accumulator_bits))
     """
+
+    #: Cycles from ``aligned`` to the controls of the plane shift and of the sum.
+    SHIFT_AFTER = 1
+    SUM_AFTER = 2
 
     def __init__(self, config: BitModConfig):
         self.config = config
@@ -273,11 +277,11 @@ class BitModPE(wiring.Component):
             aligner.valid.eq(self.valid),
             aligner.first.eq(self.first),
             mac.aligned.eq(aligner.aligned),
-            mac.rise.eq(delay(m, aligner.rise, 2, "rise")),
+            mac.rise.eq(delay(m, aligner.rise, mac.SUM_AFTER, "rise")),
             mac.terms.eq(self.terms),
             mac.negations.eq(self.negations),
-            mac.shift.eq(delay(m, shift, 3, "shift", reset=True)),
-            mac.first.eq(delay(m, starts, 4, "first", reset=True)),
+            mac.shift.eq(delay(m, shift, config.ALIGN_STAGES + mac.SHIFT_AFTER, "shift", reset=True)),
+            mac.first.eq(delay(m, starts, config.ALIGN_STAGES + mac.SUM_AFTER, "first", reset=True)),
             readout.group_end.eq(self.valid & self.last),
             readout.scale_codes[0].eq(self.scale_code),
             readout.alignments[0].eq(aligner.alignment),

@@ -270,6 +270,7 @@ def test_error_flags():
     spoiled("scales_order", "scales", 0, "last", 1)
     spoiled("scales_order", "scales", 3, "last", 0)
     spoiled("format_changed", "weights", 1, "format", Format.INT6)
+    spoiled("format_unsupported", "weights", slice(None), "format", 7)
     spoiled("special_value", write=special_write(Format.FP4, 0, 11))
     spoiled("nonfinite", "activations", 5, "data", 0x7C00)
     prepared[-1][0]["name"] = "infinity"

@@ -144,9 +144,10 @@ class BitModCore(wiring.Component):
         encoders = self._place_encoders(m, platform)
         m.submodules.readout = readout = Readout(config)
         self._connect_readout(m, readout, aligners)
-        rises = [delay(m, aligner.rise, 2, f"rise_{r}") for r, aligner in enumerate(aligners)]
-        first = delay(m, self.step.valid & self.step.first.group, 4, "first", reset=True)
-        shift = delay(m, self._plane_shift(), 3, "shift", reset=True)
+        rises = [delay(m, aligner.rise, GroupMac.SUM_AFTER, f"rise_{r}") for r, aligner in enumerate(aligners)]
+        starts = self.step.valid & self.step.first.group
+        first = delay(m, starts, config.ALIGN_STAGES + GroupMac.SUM_AFTER, "first", reset=True)
+        shift = delay(m, self._plane_shift(), config.ALIGN_STAGES + GroupMac.SHIFT_AFTER, "shift", reset=True)
         for c in range(config.cols):
             column = place(m, platform, f"sum_{c}", "bitmod_column_sum", ColumnSum, config)
             m.d.comb += [
