@@ -8,6 +8,7 @@ waits an engine can meet: group results leave the array one at a time (``interva
 engine before those of the next one may replace them (the drain).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -32,7 +33,7 @@ class GroupSchedule:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The groups of one tile, in order. Every tile of a product has the same ones."""
+    """The groups of one tile, in order."""
 
     groups: tuple[GroupSchedule, ...]
 
@@ -92,29 +93,33 @@ class Timeline:
 
 
 def engine_timeline(
-    m: int, n: int, schedule: Schedule, timing: Timing, *, rows: int, cols: int, lanes: int
+    m: int, n: int, schedule: Schedule | Sequence[Schedule], timing: Timing, *, rows: int, cols: int, lanes: int
 ) -> Timeline:
     """Predict the cycles of ``X[m, K] @ W[n, K].T`` on an array of ``rows`` x ``cols`` x ``lanes``.
 
-    The last term of a group waits until ``interval`` cycles after that of the group before; the last term of a tile waits
-    until the tile before is drained.
+    ``schedule`` is that of every tile, or a sequence of one for each of the tiles of rows. The last term of a group waits
+    until ``interval`` cycles after that of the group before; the last term of a tile waits until the tile before is drained.
     """
     for name, value in (("m", m), ("n", n)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value!r}")
-    tiles = ceil(m / rows) * ceil(n / cols)
+    m_tiles, n_tiles = ceil(m / rows), ceil(n / cols)
+    schedules = [schedule] * m_tiles if isinstance(schedule, Schedule) else list(schedule)
+    if len(schedules) != m_tiles:
+        raise ValueError(f"schedule must be one, or one for each of the {m_tiles} tiles of rows, not {len(schedules)}")
     last = -1
     group_free = drain_free = 0
-    for _ in range(tiles):
-        for index, group in enumerate(schedule.groups):
+    for tile in schedules * n_tiles:
+        for index, group in enumerate(tile.groups):
             last = max(last + group.cycles, group_free)
-            if index == len(schedule.groups) - 1:
+            if index == len(tile.groups) - 1:
                 last = max(last, drain_free)
                 drain_free = last + timing.result + timing.drain_beats
             group_free = last + timing.interval
     return Timeline(
         cycles=drain_free + timing.output,
-        busy=tiles * schedule.cycles,
-        macs=m * n * schedule.elements,
-        peak_macs=tiles * rows * cols * lanes * sum(group.beats * group.passes for group in schedule.groups),
+        busy=n_tiles * sum(tile.cycles for tile in schedules),
+        macs=n * sum(min(rows, m - i * rows) * tile.elements for i, tile in enumerate(schedules)),
+        peak_macs=n_tiles * rows * cols * lanes * sum(
+            group.beats * group.passes for tile in schedules for group in tile.groups),
     )

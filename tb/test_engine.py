@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from subbyte.golden.packing import Field, pack_beats, payload_bits, unpack_beats
 from subbyte.golden.schedule import GroupSchedule, Schedule, Timing, engine_timeline
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.stream_model import StreamModel
+from subbyte.top.constants import Constants, unit_members
 from subbyte.top.emit import to_verilog
 from subbyte.top.engine import Engine, core_members
 from subbyte.top.sequencer import Sequencer, nest
@@ -35,38 +35,37 @@ class CountingConfig:
 
 
 class CountingUnit(wiring.Component):
-    """Adds the column's constant, one cycle later."""
+    """Shifts by the tile's constant, adds those of column and row, one cycle later."""
 
     latency = 1
 
     def __init__(self, core):
-        shape = data.ArrayLayout(32, core.config.drain)
-        super().__init__({
-            "enable": In(1),
-            "results": In(shape),
-            "constants": In(shape),
-            "flags": In(core.flags_layout),
-            "payload": Out(data.StructLayout(core.output_fields)),
-        })
+        self.grouped = core.constants.group is not None
+        super().__init__(unit_members(core))
 
     def elaborate(self, platform):
         m = Module()
         with m.If(self.enable):
             for i in range(self.results.shape().length):
-                m.d.sync += self.payload.data[i].eq(self.results[i] + self.constants[i])
+                added = self.columns[i] if self.grouped else (self.columns[i] << self.common.shift) + self.row
+                m.d.sync += self.payload.data[i].eq(self.results[i] + added)
         return m
 
 
 class CountingCore(wiring.Component):
-    """Sums ``weight * activation * (1 + term + 4 * pass)`` over a group, times the group's scale, over a tile."""
+    """Sums ``weight * activation * (1 + term + 4 * pass)`` over a group, times the group's scale, over a tile.
 
-    def __init__(self, config, max_passes):
+    With ``grouped`` false there are no group scales, but constants of rows and of the tile.
+    """
+
+    def __init__(self, config, max_passes, grouped=True):
         self.config = config
         self.group_beats, self.max_terms, self.max_passes, self.interval = GROUP_BEATS, 3, max_passes, INTERVAL
         self.max_groups = 5
         self.weights_layout = data.StructLayout({"codes": data.ArrayLayout(8, config.cols), "terms": 2, "passes": 2})
         self.activations_layout = data.StructLayout({"data": data.ArrayLayout(8, config.rows)})
-        self.group_layout = self.constants_layout = data.ArrayLayout(32, config.cols)
+        self.constants = (Constants(column=32, group=32) if grouped else
+                          Constants(column=32, row=16, tile=data.StructLayout({"shift": 2})))
         self.result_shape = 32
         self.flags_layout = data.StructLayout({"unused": 1})
         self.output_fields = {"data": data.ArrayLayout(32, config.drain)}
@@ -88,7 +87,8 @@ class CountingCore(wiring.Component):
                     group = Signal(32, name=f"group_{r}_{c}")
                     tile = Signal(32, name=f"tile_{r}_{c}")
                     added = Mux(step.first.group, 0, group) + self.weights.codes[c] * self.activations.data[r] * factor
-                    total = Mux(step.index.group == 0, 0, tile) + added * self.scales[c]
+                    scale = 1 if self.constants.group is None else self.scales[c]
+                    total = Mux(step.index.group == 0, 0, tile) + added * scale
                     m.d.sync += group.eq(added)
                     with m.If(step.last.group):
                         m.d.sync += tile.eq(total)
@@ -100,19 +100,21 @@ class CountingCore(wiring.Component):
 
 WEIGHTS = [Field("codes", 8, 4), Field("terms", 2), Field("passes", 2), Field("last", 1)]
 ACTIVATIONS = [Field("data", 8, 2), Field("last", 1)]
-SCALES = [Field("data", 32, 4), Field("last", 1)]
+SCALES = {True: [Field("data", 32, 4), Field("last", 1)],
+          False: [Field("data", 32, 4), Field("shift", 2), Field("last", 1)]}
+TOKENS = [Field("data", 16, 2)]
 OUTPUTS = [Field("data", 32, 2), Field("last", 1)]
 
 
-def tile_operands(rng, groups):
+def tile_operands(rng, groups, grouped):
     """Words of a tile whose groups have (beats, terms, passes), and its results [rows, cols]."""
-    weights, activations, scales = [], [], []
+    weights, activations, scales, tokens = [], [], [], []
     total = np.zeros((2, 4), np.int64)
     for index, (beats, terms, passes) in enumerate(groups):
         end = index == len(groups) - 1
         a = rng.integers(0, 256, (beats, 2))
         w = rng.integers(0, 256, (passes, beats, 4))
-        scale = rng.integers(0, 16, 4)
+        scale = rng.integers(0, 16, 4) if grouped else np.ones(4, int)
         factor = (1 + np.arange(terms)[:, None] + 4 * np.arange(passes)).sum(axis=0)
         total += np.einsum("br,pbc,p->rc", a, w, factor) * scale
         last = np.zeros((passes, beats), int)
@@ -122,26 +124,35 @@ def tile_operands(rng, groups):
         weights.append(pack_beats(WEIGHTS, codes=w.reshape(-1, 4), terms=np.full(passes * beats, terms),
                                   passes=np.full(passes * beats, passes), last=last.ravel()))
         activations.append(pack_beats(ACTIVATIONS, data=a, last=ends))
-        scales.append(pack_beats(SCALES, data=scale[None], last=np.zeros(1, int)))
-    constants = rng.integers(0, 1000, 4)
-    scales.append(pack_beats(SCALES, data=constants[None], last=np.ones(1, int)))
-    return weights, activations, scales, (total + constants) & 0xFFFFFFFF
+        if grouped:
+            scales.append(pack_beats(SCALES[True], data=scale[None], last=np.zeros(1, int)))
+    columns, end = rng.integers(0, 1000, 4), np.ones(1, int)
+    if grouped:
+        scales.append(pack_beats(SCALES[True], data=columns[None], last=end))
+    else:
+        shift, rows = rng.integers(0, 4), rng.integers(0, 1 << 16, 2)
+        scales.append(pack_beats(SCALES[False], data=columns[None], shift=end * shift, last=end))
+        tokens.append(pack_beats(TOKENS, data=rows[None]))
+        columns = (columns << shift) + rows[:, None]
+    return [weights, activations, scales, *([] if grouped else [tokens])], (total + columns) & 0xFFFFFFFF
 
 
-def product_operands(rng, groups, tiles):
+def product_operands(rng, groups, tiles, grouped=True):
     """Streams and expected output words of several tiles."""
-    parts = [tile_operands(rng, groups) for _ in range(tiles)]
-    streams = {name: np.concatenate([word for part in parts for word in part[i]])
-               for i, name in enumerate(("weights", "activations", "scales"))}
-    results = np.concatenate([part[3].reshape(-1, 2) for part in parts])
+    parts = [tile_operands(rng, groups, grouped) for _ in range(tiles)]
+    streams = {name: np.concatenate([word for words, _ in parts for word in words[i]])
+               for i, name in enumerate(("weights", "activations", "scales", "tokens")[:len(parts[0][0])])}
+    results = np.concatenate([results.reshape(-1, 2) for _, results in parts])
     return streams, pack_beats(OUTPUTS, data=results, last=np.tile([0, 0, 0, 1], tiles))
 
 
-@pytest.mark.parametrize("max_passes", [1, 2])
-def test_shell(max_passes):
+@pytest.mark.parametrize("max_passes, grouped", [(1, True), (2, True), (1, False)])
+def test_shell(max_passes, grouped):
     """Groups of all lengths, terms and passes; waits for the interval and for the drain; every pause; exact cycles."""
-    verilog = to_verilog(Engine(CountingCore(CountingConfig(), max_passes)), name := f"counting_engine_{max_passes}")
-    fields = {"weights": WEIGHTS, "activations": ACTIVATIONS, "scales": SCALES}
+    core = CountingCore(CountingConfig(), max_passes, grouped)
+    verilog = to_verilog(Engine(core), name := f"counting_engine_{max_passes}_{grouped:d}")
+    fields = {"weights": WEIGHTS, "activations": ACTIVATIONS, "scales": SCALES[grouped],
+              **({} if grouped else {"tokens": TOKENS})}
     model = StreamModel(verilog, name, inputs={key: payload_bits(value) for key, value in fields.items()},
                         outputs={"outputs": payload_bits(OUTPUTS)}, status={"errors": 3})
     seed = resolve_seed()
@@ -159,20 +170,20 @@ def test_shell(max_passes):
         # A group may only be shorter than GROUP_BEATS at the tile's end.
         groups = [(GROUP_BEATS, *rest) for _, *rest in groups[:-1]] + [groups[-1]]
         tiles = 5
-        streams, expected = product_operands(rng, groups, tiles)
+        streams, expected = product_operands(rng, groups, tiles, grouped)
         schedule = Schedule(tuple(GroupSchedule(b, b, t, p) for b, t, p in groups))
         predicted = engine_timeline(2, 4 * tiles, schedule, timing, rows=2, cols=4, lanes=1).cycles
         result = model.run(streams, {"outputs": len(expected)}, seed=seed)
         np.testing.assert_array_equal(result.outputs["outputs"], expected, err_msg=f"{groups}")
         assert result.cycles == predicted, groups
         assert result.status["errors"] == 0
-        for knobs in ({"idle": {"weights": 0.7}}, {"idle": {"activations": 0.7}}, {"idle": {"scales": 0.9}},
+        for knobs in (*({"idle": {name: 0.8}} for name in fields),
                       {"backpressure": 0.9}, {"idle": 0.3, "backpressure": 0.5}):
             result = model.run(streams, {"outputs": len(expected)}, seed=seed + index, **knobs)
             np.testing.assert_array_equal(result.outputs["outputs"], expected, err_msg=f"{groups} {knobs}")
         values = unpack_beats(OUTPUTS, expected)["data"]
         assert len(np.unique(values)) > values.size // 2  # not a constant that anything would match
-    streams, expected = product_operands(rng, [(GROUP_BEATS, 1, 1)] * 6, 1)
+    streams, expected = product_operands(rng, [(GROUP_BEATS, 1, 1)] * 6, 1, grouped)
     result = model.run(streams, {"outputs": len(expected)}, seed=seed)
     assert result.status["errors"] == 0b010, "six groups where five are allowed: k_too_long"
 

@@ -6,7 +6,7 @@ from math import ceil
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from ..dequant.bitmod import BitSerialDequantizer, ColumnSum, Readout
 from ..golden.bitmod import BitModConfig
@@ -16,6 +16,7 @@ from ..hdl.floating import Float16, Float32, FloatScale
 from ..hdl.pipeline import delay
 from ..pe.bitmod import GroupMac, TermEncoder, plane_shifts
 from ..pe.special import SpecialValues, SpecialWrite, float_formats
+from .constants import Constants, unit_members
 from .emit import place
 from .engine import Engine, core_members
 
@@ -25,16 +26,9 @@ __all__ = ["BitModCore", "BitModEngine", "OutputUnit"]
 class OutputUnit(wiring.Component):
     """Multiplies ``drain`` sums by their channel scales, rounded once to the output format."""
 
-    def __init__(self, config: BitModConfig):
-        self.config = config
-        self.out_format = Float32 if config.output == "float32" else Float16
-        super().__init__({
-            "enable": In(1),
-            "results": In(data.ArrayLayout(Float32, config.drain)),
-            "constants": In(data.ArrayLayout(Float32, config.drain)),
-            "flags": In(FLAGS),
-            "payload": Out(data.StructLayout(output_fields(config))),
-        })
+    def __init__(self, core):
+        self.config = core.config
+        super().__init__(unit_members(core))
 
     @property
     def latency(self) -> int:
@@ -45,12 +39,12 @@ class OutputUnit(wiring.Component):
         m = Module()
         overflows = []
         for i in range(self.config.drain):
-            scale = place(m, platform, f"scale_{i}", "bitmod_scale", FloatScale, self.out_format,
+            scale = place(m, platform, f"scale_{i}", "bitmod_scale", FloatScale, out_format(self.config),
                           product_stages=self.latency - 2)
             m.d.comb += [
                 scale.enable.eq(self.enable),
                 scale.sum.eq(self.results[i]),
-                scale.scale.eq(self.constants[i]),
+                scale.scale.eq(self.columns[i]),
                 self.payload.data[i].eq(scale.y),
             ]
             overflows.append(scale.overflow)
@@ -61,13 +55,9 @@ class OutputUnit(wiring.Component):
         return m
 
 
-FLAGS = data.StructLayout({"nonfinite": 1})
-
-
-def output_fields(config: BitModConfig) -> dict[str, object]:
-    """Payload of ``outputs`` without ``last``; golden's ``output_fields`` names the same."""
-    out_format = Float32 if config.output == "float32" else Float16
-    return {"data": data.ArrayLayout(out_format, config.drain), "nonfinite": 1, "overflow": 1}
+def out_format(config: BitModConfig):
+    """The format of the results."""
+    return Float32 if config.output == "float32" else Float16
 
 
 class BitModCore(wiring.Component):
@@ -96,11 +86,11 @@ class BitModCore(wiring.Component):
             "data": data.ArrayLayout(data.ArrayLayout(Float16, config.lanes), config.rows),
         })
         scale = data.StructLayout({"scale_code": config.scale_bits, "unused": 32 - config.scale_bits})
-        self.group_layout = data.ArrayLayout(scale, config.cols)
-        self.constants_layout = data.ArrayLayout(Float32, config.cols)
+        self.constants = Constants(column=Float32, group=scale)
         self.result_shape = Float32
-        self.flags_layout = FLAGS
-        self.output_fields = output_fields(config)
+        self.flags_layout = data.StructLayout({"nonfinite": 1})
+        # golden's output_fields names the same
+        self.output_fields = {"data": data.ArrayLayout(out_format(config), config.drain), "nonfinite": 1, "overflow": 1}
         self.errors_layout = data.StructLayout({
             "format_changed": 1,
             "format_unsupported": 1,
@@ -112,7 +102,7 @@ class BitModCore(wiring.Component):
 
     def output_unit(self) -> OutputUnit:
         """What the drain sends results through."""
-        return OutputUnit(self.config)
+        return OutputUnit(self)
 
     def describe(self) -> dict[str, object]:
         """Figures for the manifest, in cycles unless named otherwise."""

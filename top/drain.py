@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends the results of a tile: rows in order, columns ascending, ``drain`` neighbours a beat."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,8 +27,8 @@ class Drain(wiring.Component):
         The last term of a tile is performed: the results before are gone, those of this tile will come.
     done : In(1)
         The first row of results is there; the others follow, a row a cycle or faster.
-    constants, load : In
-        The per-column constants of the tile, taken when ``load`` is set.
+    constants, tokens, load : In
+        The constants of the tile and of its rows (if the scheme has any), taken when ``load`` is set.
     results : In(ArrayLayout(ArrayLayout(result_shape, cols), rows))
     flags : In(core.flags_layout)
         Facts about the tile for the output unit.
@@ -40,10 +40,12 @@ class Drain(wiring.Component):
     def __init__(self, core):
         self.core = core
         self.rows, self.cols, self.drain = core.config.rows, core.config.cols, core.config.drain
+        self.has_tokens = core.constants.row is not None
         super().__init__({
             "begin": In(1),
             "done": In(1),
-            "constants": In(core.constants_layout),
+            "constants": In(core.constants.of_tile(self.cols)),
+            **({"tokens": In(core.constants.of_rows(self.rows))} if self.has_tokens else {}),
             "load": In(1),
             "results": In(data.ArrayLayout(data.ArrayLayout(core.result_shape, self.cols), self.rows)),
             "flags": In(core.flags_layout),
@@ -57,11 +59,9 @@ class Drain(wiring.Component):
         free = Signal()
         m.d.comb += [free.eq(~self.outputs.valid | self.outputs.ready), unit.enable.eq(free)]
 
-        constants = Signal(self.core.constants_layout, reset_less=True)
         loaded = Signal()
         with m.If(self.load):
-            m.d.sync += [constants.eq(self.constants), loaded.eq(1)]
-
+            m.d.sync += loaded.eq(1)
         active = Signal()
         issue = Signal()
         row, part, last = self._walk(m, issue)
@@ -76,9 +76,9 @@ class Drain(wiring.Component):
         chosen = one_hot_select(self.results, row)
         m.d.comb += [
             unit.results.as_value().eq(one_hot_select(_parts(chosen, self.cols // self.drain), part)),
-            unit.constants.as_value().eq(one_hot_select(_parts(constants.as_value(), self.cols // self.drain), part)),
             unit.flags.eq(self.flags),
         ]
+        self._connect_constants(m, unit, row, part)
         for name in self.core.output_fields:
             m.d.comb += self.outputs.payload[name].eq(unit.payload[name])
         # A token for each beat walks beside it: bit 0 of a mark is the beat just issued, the top bit the one on outputs.
@@ -88,6 +88,22 @@ class Drain(wiring.Component):
             m.d.sync += [valid.eq(Cat(issue, valid[:-1])), final.eq(Cat(last, final[:-1]))]
         m.d.comb += [self.outputs.valid.eq(valid[-1]), self.outputs.payload.last.eq(final[-1])]
         return m
+
+    def _connect_constants(self, m, unit, row, part):
+        """Keeps the tile's constants, and gives the unit those of the results it takes."""
+        constants = self._kept(m, self.constants, "constants")
+        columns = _parts(constants.columns.as_value(), self.cols // self.drain)
+        m.d.comb += unit.columns.as_value().eq(one_hot_select(columns, part))
+        if self.core.constants.tile is not None:
+            m.d.comb += unit.common.eq(constants.common)
+        if self.has_tokens:
+            m.d.comb += Value.cast(unit.row).eq(one_hot_select(self._kept(m, self.tokens, "tokens"), row))
+
+    def _kept(self, m, value, name):
+        kept = Signal(value.shape(), name=f"kept_{name}", reset_less=True)
+        with m.If(self.load):
+            m.d.sync += kept.eq(value)
+        return kept
 
     def _walk(self, m, issue):
         """One-hot row and part of it, stepping with ``issue``, and whether they are the tile's last."""

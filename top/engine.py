@@ -5,10 +5,12 @@
 A core owns arithmetic and nothing else. It is a component with
 
 * attributes ``config`` (rows, cols, lanes, drain), ``group_beats``, ``max_terms``, ``max_passes``, ``max_groups`` (of a
-  tile), ``interval`` (shortest distance of group ends), ``weights_layout``, ``activations_layout``, ``group_layout``,
-  ``constants_layout``, ``result_shape``, ``flags_layout``, ``output_fields``, ``errors_layout``, ``settings`` (members
-  that become ports of the engine) and ``output_unit()``, a new component with ``enable``, ``results``, ``constants``,
-  ``flags`` in, ``payload`` out and ``latency`` (in cycles with ``enable``);
+  tile), ``interval`` (shortest distance of group ends, at least 2: the cycle after a tile's end takes its constants),
+  ``weights_layout``, ``activations_layout``, ``result_shape``, ``flags_layout``, ``output_fields``, ``errors_layout``,
+  ``settings`` (members that become ports of the engine);
+* ``constants``, the :class:`~subbyte.top.constants.Constants` it takes beside weights and activations;
+* ``output_unit()``, a new component with :func:`~subbyte.top.constants.unit_members` and ``latency`` (in cycles with
+  ``enable``);
 * members :meth:`core_members` lists, ``settings`` added.
 """
 
@@ -34,17 +36,18 @@ def core_members(core) -> dict[str, wiring.Member]:
     """Members that the shell connects to.
 
     step : the term that is performed; ``weights``, ``activations`` are those of its beat.
-    scales : of the group, with the step that is its last.
+    scales : of the group, with the step that is its last; only if the scheme has group scales.
     terms, passes : what the beat on ``weights`` takes, combinational.
     results, flags, done : of a finished tile, as :class:`~subbyte.top.drain.Drain` wants them.
     errors : what is wrong in this cycle.
     """
     config = core.config
+    has_scales = core.constants.group is not None
     return {
         "step": In(Step(levels_of(core))),
         "weights": In(core.weights_layout),
         "activations": In(core.activations_layout),
-        "scales": In(core.group_layout),
+        **({"scales": In(core.constants.of_group(config.cols))} if has_scales else {}),
         "terms": Out(range(core.max_terms + 1)),
         "passes": Out(range(core.max_passes + 1)),
         "results": Out(data.ArrayLayout(data.ArrayLayout(core.result_shape, config.cols), config.rows)),
@@ -65,8 +68,10 @@ class Engine(wiring.Component):
     weights, activations : In(stream)
         Operands; ``last`` in the last beat of a tile.
     scales : In(stream)
-        A beat for each group (``data.group``), accepted with the group's last term; then, ``last`` set, one with the
-        tile's constants (``data.tile``).
+        A beat for each group (``data.group``), accepted with the group's last term, if the scheme has group scales;
+        then, ``last`` set, one with the tile's constants (``data.tile``).
+    tokens : In(stream)
+        A beat for each tile, accepted with its constants; only if the scheme has constants of rows.
     outputs : Out(stream)
         Results; ``last`` in the last beat of a tile.
     errors : Out(StructLayout)
@@ -80,12 +85,12 @@ class Engine(wiring.Component):
     def __init__(self, core):
         self.core = core
         self.errors_layout = data.StructLayout({**{name: 1 for name in SHELL_ERRORS}, **core.errors_layout.members})
+        config, constants = core.config, core.constants
         super().__init__({
             "weights": In(stream.Signature(data.StructLayout({**core.weights_layout.members, "last": 1}))),
             "activations": In(stream.Signature(data.StructLayout({**core.activations_layout.members, "last": 1}))),
-            "scales": In(stream.Signature(data.StructLayout({
-                "data": data.UnionLayout({"group": core.group_layout, "tile": core.constants_layout}), "last": 1,
-            }))),
+            "scales": In(stream.Signature(data.StructLayout({"data": constants.scales(config.cols), "last": 1}))),
+            **({} if constants.row is None else {"tokens": In(stream.Signature(constants.of_rows(config.rows)))}),
             "outputs": Out(stream.Signature(data.StructLayout({**core.output_fields, "last": 1}))),
             "errors": Out(self.errors_layout),
             "clear_errors": In(1),
@@ -108,7 +113,7 @@ class Engine(wiring.Component):
         waiting = Signal()
         m.d.comb += [
             waiting.eq(
-                last.group & (self._too_close(m, sequencer) | constants_due | ~self.scales.valid)
+                last.group & (self._too_close(m, sequencer) | constants_due | self._lacks_scales())
                 | self._undrained(sequencer, drain)
             ),
             advance.eq(self.weights.valid & activations.valid & ~waiting),
@@ -171,19 +176,32 @@ class Engine(wiring.Component):
         """The results of the tile before are still in the way of this one's."""
         return sequencer.last.tile & drain.busy
 
+    def _lacks_scales(self):
+        """The scales that the end of a group needs are not there."""
+        return 0 if self.core.constants.group is None else ~self.scales.valid
+
     def _take_scales(self, m, sequencer, drain):
-        """Scales of a group go to the core with its last term; the beat after a tile's last group goes to the drain."""
-        constants_due = Signal()
-        group_end = sequencer.advance & sequencer.last.group
+        """Scales of a group go to the core with its last term; the constants after a tile's last group go to the drain."""
+        constants = self.core.constants
+        constants_due, constants_there = Signal(), Signal()
+        group_end = 0 if constants.group is None else sequencer.advance & sequencer.last.group
         m.d.comb += [
-            self.core.scales.eq(self.scales.payload.data.group),
-            self.scales.ready.eq(group_end | constants_due),
+            constants_there.eq(self.scales.valid),
+            self.scales.ready.eq(group_end | drain.load),
             drain.constants.eq(self.scales.payload.data.tile),
-            drain.load.eq(constants_due & self.scales.valid),
+            drain.load.eq(constants_due & constants_there),
         ]
+        if constants.group is not None:
+            m.d.comb += self.core.scales.eq(self.scales.payload.data.group)
+        if constants.row is not None:
+            m.d.comb += [
+                constants_there.eq(self.scales.valid & self.tokens.valid),
+                self.tokens.ready.eq(drain.load),
+                drain.tokens.eq(self.tokens.payload),
+            ]
         with m.If(sequencer.advance & sequencer.last.tile):
             m.d.sync += constants_due.eq(1)
-        with m.Elif(self.scales.valid):
+        with m.Elif(drain.load):
             m.d.sync += constants_due.eq(0)
         return constants_due
 

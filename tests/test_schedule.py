@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The cycle count that all engines share, on cases worked out by hand."""
+
+import pytest
+
+from subbyte.golden.schedule import GroupSchedule, Schedule, Timing, engine_timeline
+
+TIMING = Timing(interval=2, result=3, output=1, drain_beats=4)
+
+
+def _tile(*beats):
+    return Schedule(tuple(GroupSchedule(elements=2 * b, beats=b, terms=1) for b in beats))
+
+
+def test_tiles_of_rows_may_differ():
+    """Two tiles of rows, of 10 and of 1 beat, by two of columns: the short one waits for the drain of the long one."""
+    timeline = engine_timeline(3, 8, [_tile(10), _tile(1)], TIMING, rows=2, cols=4, lanes=2)
+    # Last terms in cycles 9, 16 (drained at 16), 26, 33; the results of the last one leave 3 + 4 cycles later.
+    assert timeline.cycles == 33 + 3 + 4 + 1
+    assert timeline.busy == 22
+    assert timeline.macs == 2 * 8 * 20 + 1 * 8 * 2
+    assert timeline.peak_macs == 22 * 2 * 4 * 2
+
+
+def test_one_schedule_counts_for_every_tile():
+    same = engine_timeline(4, 8, [_tile(3, 5)] * 2, TIMING, rows=2, cols=4, lanes=2)
+    assert engine_timeline(4, 8, _tile(3, 5), TIMING, rows=2, cols=4, lanes=2) == same
+
+
+def test_a_schedule_is_missing():
+    with pytest.raises(ValueError, match=r"^schedule must be one, or one for each of the 2 tiles of rows, not 1$"):
+        engine_timeline(4, 8, [_tile(3)], TIMING, rows=2, cols=4, lanes=2)
