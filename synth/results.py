@@ -29,7 +29,9 @@ class AreaRow:
     library : str
         Name of the library.
     unit : "um2" or "GE"
-        Of ``area`` and ``breakdown``.
+        Of ``area`` and ``breakdown``: silicon, or gate equivalents where the library has no technology.
+    time_unit : "ps" or "FO4"
+        Of the delays: picoseconds, or delays of an inverter that drives four.
     status : str
         :data:`OK`, or what went wrong ("exceeded 300 s").
     seconds : float
@@ -43,12 +45,12 @@ class AreaRow:
     flipflops : int
     depth : int
         Cells on the longest path between registers or ports.
-    comb_delay_ps : float
-        Longest combinational path as ABC sees it.
-    period_ps : float
+    comb_delay : float
+        Longest combinational path as ABC sees it, within a module where modules keep their borders.
+    period : float
         Shortest period of the clock, clk-to-q and setup included: the longest path from register to register.
     timing : "opensta", "abc" or None
-        Where ``period_ps`` comes from; "abc" is ``comb_delay_ps`` plus the flip-flop's own figures, an estimate.
+        Where ``period`` comes from; "abc" is ``comb_delay`` plus the flip-flop's own figures, an estimate.
     breakdown : mapping of str to float
         Area by category; their sum is ``area``. Empty if the design was flattened.
     """
@@ -61,6 +63,7 @@ class AreaRow:
     macs: Mapping[str, float]
     library: str
     unit: str
+    time_unit: str
     status: str = OK
     seconds: float = 0.0
     cells: int | None = None
@@ -68,8 +71,8 @@ class AreaRow:
     ge: float | None = None
     flipflops: int | None = None
     depth: int | None = None
-    comb_delay_ps: float | None = None
-    period_ps: float | None = None
+    comb_delay: float | None = None
+    period: float | None = None
     timing: str | None = None
     breakdown: Mapping[str, float] = field(default_factory=dict)
 
@@ -81,14 +84,14 @@ class AreaRow:
     @property
     def density(self) -> dict[str, float]:
         """TMAC/s/mm2 by precision; empty unless the area is one of silicon and the period is OpenSTA's."""
-        if self.timing != "opensta" or self.unit != "um2" or self.area is None or self.period_ps is None:
+        if self.timing != "opensta" or self.unit != "um2" or not self.period:
             return {}
-        return {name: macs / self.period_ps / self.area * 1e6 for name, macs in self.macs.items()}
+        return {name: macs / self.period / self.area * 1e6 for name, macs in self.macs.items()}
 
     @property
     def frequency_mhz(self) -> float | None:
-        """Highest frequency of the clock."""
-        return 1e6 / self.period_ps if self.period_ps else None
+        """Highest frequency of the clock; None without a period in picoseconds."""
+        return 1e6 / self.period if self.period and self.time_unit == "ps" else None
 
 
 @dataclass(frozen=True)

