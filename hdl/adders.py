@@ -3,10 +3,13 @@
 """Carry-propagate additions that logic synthesis leaves as short as they are written.
 
 Of ``a + b`` it makes a chain with a gate for each bit, and so it does of parallel-prefix adders, which it flattens; additions
-in chunks survive. Where carry chains are wired, on FPGAs, and up to 8 bits, ``+`` is the better choice.
+in chunks survive. Where carry chains are wired, on FPGAs, and up to 8 bits, ``+`` is the better choice: on a ``platform`` for
+an FPGA it is what these functions make.
 """
 
 from amaranth.hdl import Cat, Mux, Signal, Value
+
+from .target import is_fpga
 
 __all__ = ["CHUNK", "carry_select_add", "ripple_chunks"]
 
@@ -14,11 +17,13 @@ CHUNK = 8
 """Bits of the chunks of :func:`ripple_chunks`."""
 
 
-def carry_select_add(m, a: Value, b: Value, block: int = 4) -> Value:
+def carry_select_add(m, a: Value, b: Value, block: int = 4, *, platform=None) -> Value:
     """Sum of two values of one width, modulo 2 to that width; faster than ``a + b`` at about the same area.
 
     Each ``block`` bits are added for both values of the carry that enters them, which then chooses.
     """
+    if is_fpga(platform):
+        return (a + b)[:len(a)]
     sums, carry = [], None
     for start in range(0, len(a), block):
         bits = slice(start, start + block)

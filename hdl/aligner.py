@@ -65,22 +65,22 @@ class Aligner(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        previous = Signal(EXPONENT_BITS)
+        of_beat = Signal(EXPONENT_BITS)
         highest = Signal(EXPONENT_BITS)
         rise = Signal(EXPONENT_BITS)
         starts = self.valid & self.first
-        m.d.comb += previous.eq(Mux(starts, 1, self.alignment))
-        exponents = [previous]
+        exponents = []
         for i in range(self.lanes):
             special = self.beat[i].exponent.all()
-            usable = self.valid & ~special
             exponent = Signal(EXPONENT_BITS, name=f"exponent_{i}")
-            m.d.comb += exponent.eq(Mux(usable & self.beat[i].exponent.any(), self.beat[i].exponent, 1))
+            m.d.comb += exponent.eq(Mux(self.beat[i].exponent.any() & ~special, self.beat[i].exponent, 1))
             exponents.append(exponent)
-            significand = Cat(self.beat[i].fraction, self.beat[i].exponent.any()) & usable.replicate(11)
+            significand = Cat(self.beat[i].fraction, self.beat[i].exponent.any()) & (self.valid & ~special).replicate(11)
             self._align_lane(m, i, self.beat[i].sign, exponent, significand)
         m.d.comb += [
-            highest.eq(_largest(exponents)),
+            of_beat.eq(_largest(exponents)),
+            # The valid signal comes late; a beat's exponents are at least 1.
+            highest.eq(Mux(self.valid & (self.first | (of_beat > self.alignment)), of_beat, self.alignment)),
             self.nonfinite.eq(self.valid & Cat(self.beat[i].exponent.all() for i in range(self.lanes)).any()),
         ]
         m.d.sync += [

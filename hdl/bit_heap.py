@@ -9,7 +9,7 @@ asks for them.
 
 The schedule is plain Python (:func:`plan_heap`, tested without hardware); :class:`BitHeap` draws it. For
 FPGAs, whose carry chains beat compressors built of look-up tables, ``style="carry_chain"`` gives the same
-sums as a tree of adders.
+sums as a tree of adders, and so does every heap on a platform for an FPGA, at its latency for silicon.
 
 Column compression follows L. Dadda, "Some schemes for parallel multipliers", 1965; that the earliest bits are
 added first is the three-greedy rule of P. Stelling et al., "Optimal circuits for parallel multipliers", IEEE
@@ -27,6 +27,7 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import carry_select_add
 from .pipeline import delay
+from .target import is_fpga
 
 __all__ = ["ONE", "Adder", "BitHeap", "Leaf", "Plan", "Stage", "Term", "plan_heap"]
 
@@ -298,14 +299,19 @@ class BitHeap(wiring.Component):
         """Cycles from ``terms`` to the result."""
         if self._style == "compressor":
             return self.plan.registers + self._register_output
-        levels = (len(self._operands) + (self._constant != 0) - 1).bit_length() - (self._rows - 1)
         # A register stands behind every ``budget`` levels of the tree that others follow.
-        inner = 0 if self._budget is None else max(levels - 1, 0) // int(self._budget)
+        inner = 0 if self._budget is None else max(self._levels - 1, 0) // int(self._budget)
         return inner + self._register_output
+
+    @property
+    def _levels(self) -> int:
+        """Levels of the tree."""
+        return max((len(self._operands) + (self._constant != 0) - 1).bit_length() - (self._rows - 1), 0)
 
     def elaborate(self, platform):
         m = Module()
-        results = self._draw_compressor(m) if self._style == "compressor" else self._draw_tree(m)
+        tree = self._style == "carry_chain" or is_fpga(platform)
+        results = self._draw_tree(m) if tree else self._draw_compressor(m)
         if self._register_output:
             results = [delay(m, value, 1, "result") for value in results]
         outputs = [self.sum] if self._rows == 1 else [self.addends[0], self.addends[1]]
@@ -337,11 +343,12 @@ class BitHeap(wiring.Component):
         values = [self.terms[index] << term.weight for index, term in enumerate(self._operands)]
         if self._constant:
             values.append(Const(self._constant))
-        for level in count():
-            if len(values) <= self._rows:
+        stages = self.latency - self._register_output + 1
+        ends = [-(-self._levels * stage // stages) for stage in range(1, stages)]
+        for level in range(self._levels + 1):
+            values = [delay(m, value, ends.count(level), f"level{level}_{i}") for i, value in enumerate(values)]
+            if level == self._levels:
                 return [*values, *[Const(0)] * (self._rows - len(values))]
-            if level and self._budget is not None and level % int(self._budget) == 0:
-                values = [delay(m, value, 1, f"level{level}_{i}") for i, value in enumerate(values)]
             values = [sum(values[i + 1:i + 2], values[i]) for i in range(0, len(values), 2)]
             values = [value if len(value) <= self.width else value[:self.width] for value in values]
 

@@ -13,6 +13,7 @@ from .adders import ripple_chunks
 from .bit_heap import BitHeap, Term, plan_heap
 from .float_format import Float32, exponent_bias, field_widths
 from .pipeline import delay
+from .target import is_fpga
 
 __all__ = ["FloatScale"]
 
@@ -83,7 +84,7 @@ class FloatScale(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        product = self._multiply(m)
+        product = self._multiply(m, platform)
         nonzero = self.sum.exponent.any() & self.scale.exponent.any()
         exponent = delay(m, self._add_exponents(), self._product_stages, "exponent")
         nonzero = delay(m, nonzero, self._product_stages + 1, "nonzero")
@@ -102,18 +103,28 @@ class FloatScale(wiring.Component):
         ]
         return EnableInserter(self.enable)(m)
 
-    def _multiply(self, m):
+    def _multiply(self, m, platform):
         """Multiply the significands in a bit heap, in the shortest cycle that the stages allow."""
         width = self._in_fraction + 1
+        multiplicand, multiplier = (Cat(factor.fraction, Const(1, 1)) for factor in (self.sum, self.scale))
+        if is_fpga(platform):
+            return self._multiply_by_halves(m, multiplicand, multiplier)
         terms = [Term(width, weight=bit, delay=0.5) for bit in range(width)]
         budgets = chain((step / 2 for step in range(2, 2 * width)), [None])
         budget = next(budget for budget in budgets
                       if plan_heap(terms, 2 * width, budget=budget).registers < self._product_stages)
         m.submodules.product = heap = BitHeap(terms, budget=budget, register_output=True)
-        multiplicand, multiplier = (Cat(factor.fraction, Const(1, 1)) for factor in (self.sum, self.scale))
         for bit in range(width):
             m.d.comb += heap.terms[bit].eq(multiplicand & multiplier[bit].replicate(width))
         return delay(m, heap.sum, self._product_stages - heap.latency, "product")
+
+    def _multiply_by_halves(self, m, multiplicand, multiplier):
+        """Leave the product to an FPGA's multipliers: two of half the width, added in the next stage if there is one."""
+        half, split = len(multiplier) // 2, min(self._product_stages - 1, 1)
+        low, high = (delay(m, multiplicand * part, split, name)
+                     for part, name in ((multiplier[:half], "low_product"), (multiplier[half:], "high_product")))
+        product = (low + (high << half))[: 2 * len(multiplier)]
+        return delay(m, product, self._product_stages - split, "product")
 
     def _add_exponents(self):
         """Return the exponent field of a result whose leading one is the top bit of the product."""

@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import CHUNK, carry_select_add
 from .pipeline import delay
+from .target import is_fpga
 
 __all__ = ["ShiftAccumulator"]
 
@@ -130,7 +131,7 @@ class ShiftAccumulator(wiring.Component):
             addends = [_extend(operand, size) for operand in operands]
             if self._hold:
                 addends = [addend & controls["gate"].replicate(size) for addend in addends]
-            total = _add(m, [kept[self._max_shift:][:size], *addends], carry)
+            total = _add(m, platform, [kept[self._max_shift:][:size], *addends], carry)
             m.d.sync += acc.eq(total)
             chunks.append(acc)
             from_below, carry = acc[max(size - self._max_shift, 0):], total[size:][:self._rows.bit_length()]
@@ -152,10 +153,10 @@ class ShiftAccumulator(wiring.Component):
         m.d.sync += self.captured.eq(strobe)
 
 
-def _add(m, values: Sequence[Value], carry: Value) -> Value:
+def _add(m, platform, values: Sequence[Value], carry: Value) -> Value:
     """Sum of several values of one width and a carry, not cut. A wide sum of two would set the clock if written with ``+``."""
     size = len(values[0])
-    if size <= CHUNK or len(values) > 2:
+    if size <= CHUNK or len(values) > 2 or is_fpga(platform):
         return sum(values[1:], values[0] + carry)
     first, second = (Cat(carry, value, Const(0, 1)) for value in values)  # two equal bits below make the carry
     return carry_select_add(m, first, second)[1:]

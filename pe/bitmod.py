@@ -189,14 +189,14 @@ class GroupMac(wiring.Component):
 
         dot = Signal(signed(self.dot_bits))
         plane = Signal(signed(self.config.accumulator_bits), reset_less=True)
-        m.d.comb += dot.eq(carry_select_add(m, *heap.addends))
+        m.d.comb += dot.eq(carry_select_add(m, *heap.addends, platform=platform))
         shifted = [Signal(signed(self.config.accumulator_bits), name=f"dot_{i}") for i in plane_shifts(self.config)]
         m.d.comb += [option.eq(dot << i) for option, i in zip(shifted, plane_shifts(self.config), strict=True)]
         m.d.sync += plane.eq(one_hot_select(shifted, self.shift))
         total = Signal.like(self.sum, reset_less=True)
         kept = Signal.like(total)
         m.d.comb += [kept.eq(Mux(self.first, 0, total >> self.rise)), self.sum.eq(total)]
-        m.d.sync += total.eq(carry_select_add(m, kept, plane))
+        m.d.sync += total.eq(carry_select_add(m, kept, plane, platform=platform))
         return m
 
     def _product(self, aligned, term):

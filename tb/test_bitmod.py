@@ -29,9 +29,9 @@ ACTIVATION_CORNERS = np.array(
 """Zeros, subnormals, ones, the largest numbers, an infinity, a NaN."""
 
 
-def bench_verilog(top, config, name):
+def bench_verilog(top, config, name, target="asic"):
     """Verilog of a top, kept from run to run."""
-    return kept_verilog(name, config, lambda: to_verilog(top(config), name))
+    return kept_verilog(name, (config, target), lambda: to_verilog(top(config), name, target=target))
 
 
 # The processing element
@@ -174,9 +174,9 @@ CONFIGS = {
 }
 
 
-def engine_verilog(name):
+def engine_verilog(name, target="asic"):
     """One text for all benches of a configuration, and so one build."""
-    return bench_verilog(BitModEngine, CONFIGS[name], f"bitmod_engine_{name}")
+    return bench_verilog(BitModEngine, CONFIGS[name], f"bitmod_engine_{name}", target)
 
 
 def formats_of(config):
@@ -184,9 +184,12 @@ def formats_of(config):
     return [f"bitmod-{f.name.lower()}" if f.is_float else f.name.lower() for f in config.formats]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_engine(name):
-    """Ragged and whole shapes, formats mixed in a tile, long and single groups, all stream pauses, a reset, exact cycles."""
+@pytest.mark.parametrize("name, target", [*((name, "asic") for name in CONFIGS), ("float16_out", "fpga")])
+def test_engine(name, target):
+    """Ragged and whole shapes, formats mixed in a tile, long and single groups, all stream pauses, a reset, exact cycles.
+
+    Both spellings of the arithmetic give the same bits in the same cycles.
+    """
     config, seed = CONFIGS[name], resolve_seed()
     rng = np.random.default_rng(seed)
     rows, cols, lanes, group = config.rows, config.cols, config.lanes, config.group_size
@@ -205,7 +208,7 @@ def test_engine(name):
         if index == 3:
             x[0, k // 2] = np.inf
         prepared.append(engine_case(f"{m}x{n}x{k} {rotated}", x, random_weight(rng, n, k, rotated, group), config))
-    run_bench(engine_verilog(name), f"bitmod_engine_{name}", BENCH,
+    run_bench(engine_verilog(name, target), f"bitmod_engine_{name}", BENCH,
               parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
 
 

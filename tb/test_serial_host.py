@@ -54,7 +54,7 @@ def test_an_engine_behind_the_line(skew):
         "seed": seed,
         **{f"{stream}_{i}": words for i, streams in enumerate(products) for stream, words in streams.items()},
     }
-    run_bench(to_verilog(top, name), name, "subbyte.tb.bench_serial_host", parameters=parameters, seed=seed,
+    run_bench(to_verilog(top, name, target="fpga"), name, "subbyte.tb.bench_serial_host", parameters=parameters, seed=seed,
               testcase="no_fault" if skew < 1 else None)
 
 

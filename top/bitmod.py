@@ -185,8 +185,8 @@ class BitModCore(wiring.Component):
     def _plane_shift(self):
         """One-hot plane shift of this cycle's term, zero without a term."""
         is_float = Cat(self.weights.format == fmt.value for fmt in float_formats(self.config)).any()
-        per_term = Mux(is_float, 1, 2)
-        amount = self.step.index.term * per_term
+        term = self.step.index.term
+        amount = Mux(is_float, term, term << 1)
         return Cat(self.step.valid & (amount == shift) for shift in plane_shifts(self.config))
 
     def _place_aligners(self, m, platform):
