@@ -13,7 +13,7 @@ from amaranth.lib.wiring import Component
 
 from ..top import emit
 
-__all__ = ["KINDS", "SCHEMES", "Design", "designs", "from_file"]
+__all__ = ["KINDS", "SCHEMES", "Design", "designs", "from_files"]
 
 KINDS = ("pe", "part", "array", "engine", "baseline", "file")
 """Processing element by itself; part of one or of an engine; array with its edge logic; whole engine; textbook
@@ -34,8 +34,8 @@ class Design:
         One of :data:`KINDS`.
     title : str
         What it is, for a table.
-    source : callable or path
-        A function without arguments that makes the Amaranth component, or a Verilog file.
+    source : callable or tuple of pathlib.Path
+        A function without arguments that makes the Amaranth component, or Verilog files.
     macs : mapping of str to float
         MAC per cycle by precision; empty for a part that does none by itself.
     config : str
@@ -43,38 +43,79 @@ class Design:
     breakdown : mapping of str to str
         Verilog module to category ("PE array", "edge logic", "dequantization", "shell", "buffers"). These modules are
         mapped once each and keep their borders; everything else is flattened into the top, which is the category of
-        the key "". Empty: everything is flattened.
+        the key "". Keys may be patterns; the first that fits counts. Empty: everything is flattened.
+    parameters : mapping of str to str
+        Of the top module of Verilog files, as Yosys reads constants.
+    clock : str
+        Port of its one clock.
     """
 
     name: str
     scheme: str
     kind: str
     title: str
-    source: Callable[[], Component] | Path
+    source: Callable[[], Component] | tuple[Path, ...]
     macs: Mapping[str, float] = field(default_factory=dict)
     config: str = ""
     breakdown: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    clock: str = "clk"
 
     def verilog(self) -> str:
         """Its Verilog."""
-        if isinstance(self.source, Path):
-            return self.source.read_text(encoding="utf-8")
-        return emit.to_verilog(self.source(), self.name)
+        if callable(self.source):
+            return emit.to_verilog(self.source(), self.name)
+        return "\n".join(path.read_text(encoding="utf-8") for path in self.source)
 
 
-def from_file(path, top) -> Design:
-    """The design whose top module is `top` of a Verilog file."""
-    return Design(name=top, scheme="file", kind="file", title=f"{top} of {Path(path).name}", source=Path(path))
+def from_files(paths, top, parameters=None, clock="clk") -> Design:
+    """The design whose top module is `top` of Verilog files; see :class:`Design` for the rest."""
+    parameters = parameters or {}
+    return Design(
+        name=top, scheme="file", kind="file", title=top, source=tuple(map(Path, paths)), parameters=parameters, clock=clock,
+        config=", ".join(f"{name}={value}" for name, value in parameters.items()),
+    )
 
 
 def _bitmod() -> list[Design]:
+    from ..dequant.bitmod import BitSerialDequantizer, ColumnSum
     from ..golden.bitmod import BitModConfig
-    from ..pe.bitmod import BitModPE
+    from ..hdl.aligner import Aligner
+    from ..hdl.floating import Float32, FloatScale
+    from ..pe.bitmod import BitModPE, GroupMac, TermEncoder
+    from ..top.bitmod import BitModCore, BitModEngine
 
     config = BitModConfig()
-    per_lane = {fmt.name: config.lanes / fmt.terms for fmt in config.formats}
+    per_lane = {fmt.name: 1 / fmt.terms for fmt in config.formats}
+    of_pe = {name: config.lanes * macs for name, macs in per_lane.items()}
+    of_array = {name: config.rows * config.cols * macs for name, macs in of_pe.items()}
+    lanes, size = f"{config.lanes} lanes", f"{config.rows} x {config.cols} x {config.lanes}"
+    array = {
+        "bitmod_mac": "PE array",
+        "bitmod_aligner": "edge logic",
+        "bitmod_encoder": "edge logic",
+        "*.special*": "edge logic",
+        "bitmod_dequant": "dequantization",
+        "bitmod_column_sum": "dequantization",
+        "*.readout": "dequantization",
+    }
+    engine = {**array, "bitmod_scale": "dequantization", "bitmod_engine.core": "edge logic", "": "shell"}
+    scale_stages = config.output_stages - 2
+
+    def design(name, kind, title, source, macs=None, sized=lanes, breakdown=None):
+        return Design(f"bitmod_{name}", "bitmod", kind, title, source, macs or {}, sized, breakdown or {})
+
     return [
-        Design("bitmod_pe", "bitmod", "pe", "processing element", lambda: BitModPE(config), per_lane, f"{config.lanes} lanes"),
+        design("pe", "pe", "processing element: alignment, MAC, dequantizer", lambda: BitModPE(config), of_pe),
+        design("mac", "part", "MAC of a row and column", lambda: GroupMac(config), of_pe),
+        design("dequant", "part", "bit-serial dequantizer", lambda: BitSerialDequantizer(config)),
+        design("encoder", "part", "term encoder of a column", lambda: TermEncoder(config)),
+        design("aligner", "part", "aligner of a row", lambda: Aligner(config.lanes, config.guard_bits)),
+        design("column_sum", "part", "cross-group sum of a column", lambda: ColumnSum(config), sized=f"{config.rows} rows"),
+        design("scale", "part", "output scaler", lambda: FloatScale(Float32, product_stages=scale_stages), sized=""),
+        design("array", "array", "array with edge logic and dequantization", lambda: BitModCore(config), of_array, size,
+               {**array, "": "edge logic"}),
+        design("engine", "engine", "engine", lambda: BitModEngine(config), of_array, size, engine),
     ]
 
 

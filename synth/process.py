@@ -78,5 +78,5 @@ def run_tool(command, folder, log, limit=None):
 def excerpt(text, path):
     """The log's path and its last relevant lines, for a message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    relevant = [line for line in lines if _RELEVANT.search(line)] or lines
+    relevant = list(dict.fromkeys(line for line in lines if _RELEVANT.search(line))) or lines
     return "\n  ".join([f"its log is {path} and says:", *(relevant[-3:] or ["(nothing)"])])
