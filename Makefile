@@ -18,12 +18,12 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog lint model bench clean tools
+.PHONY: help demo test verilog lint model bench area area-check clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s%s\n", $$1, $$2}'
 	@echo
 	@echo "Every command sets up $(VENV) by itself. The command line: $(VENV)/bin/subbyte --help"
 
@@ -45,6 +45,12 @@ model: tools $(INSTALLED)  ## fetch SmolLM2-135M into build/model (94 MB)
 
 bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilization, speed of simulation
 	@$(RUN) subbyte.cli.bench
+
+area: tools $(INSTALLED)  ## what every design costs, in gate equivalents (LIBERTY="FILE..." in um2 of a cell library)
+	@$(RUN) subbyte.cli area $(foreach file,$(LIBERTY),--liberty $(file)) --json build/area.json
+
+area-check: tools $(INSTALLED)  ## compare processing elements with synth/area.json (UPDATE=1 writes it)
+	@$(RUN) subbyte.synth.guard $(if $(UPDATE),--update)
 
 clean:  ## remove build/: everything generated or fetched
 	rm -rf build

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from subbyte import __version__
 from subbyte.cli import operands
+from subbyte.cli.area import area
 from subbyte.cli.schemes import scheme
 from subbyte.cli.settings import make_config
 from subbyte.sim.cocotb_run import resolve_seed
@@ -19,6 +20,7 @@ from subbyte.sim.engine_run import EngineModel, rms
 from subbyte.sim.stream_model import StreamError
 from subbyte.sim.toolchain import MissingTool
 from subbyte.sim.verilate import BuildError
+from subbyte.synth.process import ToolError
 from subbyte.top import emit
 
 __all__ = ["main"]
@@ -45,7 +47,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except (ValueError, OSError) as error:
             raise _Failure(error, 2) from error
-        except (MissingTool, BuildError, StreamError) as error:
+        except (MissingTool, BuildError, StreamError, ToolError) as error:
             raise _Failure(error, 1) from error
 
 
@@ -58,6 +60,9 @@ def main():
     Example:
       subbyte verilog bitmod --set rows=4 --set cols=4 -o build/verilog/bitmod_engine.v
     """
+
+
+main.add_command(area)
 
 
 def _scheme(context, parameter, value):

@@ -12,13 +12,14 @@ import time
 from collections import Counter
 from dataclasses import replace
 
+from .. import __version__
 from . import timing
 from .fanout import insert_trees
 from .process import TimeExceeded, ToolError
 from .results import AreaRow
-from .yosys import DEFAULT, run_yosys
+from .yosys import DEFAULT, run_yosys, yosys_version
 
-__all__ = ["FANOUT", "LIMIT", "longest_path", "measure", "recipe", "summarize"]
+__all__ = ["FANOUT", "LIMIT", "longest_path", "measure", "recipe", "summarize", "tool_versions"]
 
 LIMIT = 600.0
 """Seconds that a tool may take for one design."""
@@ -76,6 +77,12 @@ def measure(design, library, *, yosys=DEFAULT, limit=LIMIT, flatten=False, booth
     except ToolError as error:
         results["status"] = str(error)
     return replace(row, **results, seconds=round(time.monotonic() - started, 1))
+
+
+def tool_versions(yosys, folder):
+    """Versions of what measures; OpenSTA is left out where it is not installed."""
+    versions = {"subbyte": __version__, "yosys": yosys_version(yosys, folder)}
+    return versions | ({"opensta": timing.opensta_version(folder)} if timing.has_opensta() else {})
 
 
 def recipe(design, library, categories, booth=False):

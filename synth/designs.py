@@ -5,6 +5,7 @@
 A scheme is one function that lists its designs, and one line in the table at the end.
 """
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,16 +132,26 @@ SCHEMES: dict[str, Callable[[], list[Design]]] = {  # one line a scheme
 }
 
 
-def designs(schemes=None) -> list[Design]:
-    """The designs of these schemes; of all without an argument.
+def designs(names=(), kinds=KINDS) -> list[Design]:
+    """Designs by the names of schemes or their own, of some kinds; all of these kinds without a name.
 
     Raises
     ------
     ValueError
-        For a scheme without designs.
+        For a name that is neither, or where nothing is left.
     """
-    chosen = SCHEMES if schemes is None else schemes
-    for name in chosen:
-        if name not in SCHEMES:
-            raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, not {name!r}")
-    return [design for name in chosen for design in SCHEMES[name]()]
+    registered = [design for make in SCHEMES.values() for design in make()]
+    known = {*SCHEMES, *(design.name for design in registered)}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            raise ValueError(f"{name!r} must be a scheme ({', '.join(SCHEMES)}) or a design"
+                             + f" (did you mean {' or '.join(near)}?)" * bool(near))
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    chosen = [design for design in registered
+              if design.kind in kinds and (not names or {design.scheme, design.name} & set(names))]
+    if not chosen:
+        raise ValueError(f"{', '.join(names)} must have a design of kind {' or '.join(kinds)}")
+    return chosen
