@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from . import generic, liberty
 
 __all__ = ["DONT_USE", "Buffer", "FlipFlop", "Library", "load_library"]
@@ -160,6 +162,7 @@ class _Cell:
         self._group, self._time = group, _time_unit(library)
         amount, unit = library.attributes.get("capacitive_load_unit", "1, pf").split(",")
         self._farad = float(amount) * _CAPACITANCE[unit.strip().lower()]
+        self._loads = {template.arguments: template.attributes.get("index_2") for template in library.find("lu_table_template")}
         self.pins = {direction: [pin for pin in group.find("pin") if pin.attributes.get("direction") == direction]
                      for direction in ("input", "output")}
 
@@ -183,17 +186,18 @@ class _Cell:
         """Largest entry of the timing tables of a type, at the smallest slews and the load."""
         timings = [timing for pin in self.pins[direction] for timing in pin.find("timing")
                    if timing.attributes.get("timing_type") == timing_type]
-        values = [_entry(table, load / self._farad) for timing in timings for kind in tables for table in timing.find(kind)]
+        found = [table for timing in timings for kind in tables for table in timing.find(kind)]
+        values = [self._entry(table, load / self._farad) for table in found]
         return max(values, default=0.0) * self._time
 
-
-def _entry(table, load):
-    """First row of a table; of a delay, in it the entry whose load is nearest."""
-    row = liberty.numbers(table.attributes.get("values", "0"))
-    if "constraint" in table.kind or "index_2" not in table.attributes:
-        return row[0]
-    loads = liberty.numbers(table.attributes["index_2"])
-    return row[min(range(len(loads)), key=lambda i: abs(loads[i] - load))]
+    def _entry(self, table, load):
+        """First row of a table: its first entry for a constraint, what the load gives for a delay."""
+        row = liberty.numbers(table.attributes.get("values", "0"))
+        loads = table.attributes.get("index_2") or self._loads.get(table.arguments)
+        if "constraint" in table.kind or loads is None:
+            return row[0]
+        loads = liberty.numbers(loads)
+        return float(np.interp(load, loads, row[: len(loads)]))
 
 
 def _smallest(cells, table, what, library):
