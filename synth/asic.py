@@ -113,7 +113,7 @@ def recipe(design, library, categories, booth=False):
         # What OpenSTA reads, and what has one longest path: flat, without vectors on the left.
         *(["setattr -mod -unset keep_hierarchy *", "flatten", "opt_clean -purge"] if kept else []),
         "splitnets -ports",
-        "write_verilog -noattr -noexpr -simple-lhs netlist.v",
+        "write_verilog -norename -noattr -noexpr -simple-lhs netlist.v",
         *(f"read_liberty -lib -ignore_miss_func -overwrite {file}" for file in files),
         f"tee -q -o ltp.txt ltp {name}/* {flipflops} {'%u ' * (len(library.flipflops) - 1)}%d",
     ]

@@ -109,7 +109,7 @@ def _bitmod() -> list[Design]:
     return [
         design("pe", "pe", "processing element: alignment, MAC, dequantizer", lambda: BitModPE(config), of_pe),
         design("mac", "part", "MAC of a row and column", lambda: GroupMac(config), of_pe),
-        design("dequant", "part", "bit-serial dequantizer", lambda: BitSerialDequantizer(config)),
+        design("dequant", "part", "bit-serial dequantizer", lambda: BitSerialDequantizer(config), sized=""),
         design("encoder", "part", "term encoder of a column", lambda: TermEncoder(config)),
         design("aligner", "part", "aligner of a row", lambda: Aligner(config.lanes, config.guard_bits)),
         design("column_sum", "part", "cross-group sum of a column", lambda: ColumnSum(config), sized=f"{config.rows} rows"),

@@ -66,8 +66,8 @@ class Library:
     load : float
         Load of an output in fF.
     flipflops : mapping of str to FlipFlop
-    outputs : mapping of str to tuple of str
-        Output pins of every cell.
+    loads : mapping of str to mapping of str to float
+        By cell and input, in inputs of the smallest inverter.
     repeater : Buffer
         What trees of buffers are made of.
     dont_use : tuple of str
@@ -83,7 +83,7 @@ class Library:
     driver: str
     load: float
     flipflops: Mapping[str, FlipFlop]
-    outputs: Mapping[str, tuple[str, ...]]
+    loads: Mapping[str, Mapping[str, float]]
     repeater: Buffer
     dont_use: tuple[str, ...]
 
@@ -124,14 +124,13 @@ def load_library(paths, folder, dont_use=()):
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")
     cells = [_Cell(cell, group) for group in groups for cell in group.find("cell")]
-    load = next((load for pattern, load in _LOADS.items() if fnmatch.fnmatch(name, pattern)), None)
-    if load is None:
-        load = 4 * _smallest(cells, _INVERTER, "an inverter", name).capacitance
+    (inverter,) = _smallest(cells, _INVERTER, "an inverter", name).capacitances.values()
+    load = next((load for pattern, load in _LOADS.items() if fnmatch.fnmatch(name, pattern)), 4 * inverter)
     return Library(
         name=name, folder=folder, files=tuple(texts), generic=not paths, time_unit=_time_unit(groups[0]),
         nand2=_smallest(cells, _NAND2, "a two-input NAND", name).area, driver=_driver(cells, name), load=load,
         flipflops=_flipflops(cells, load, name), repeater=_repeater(cells, name), dont_use=(*DONT_USE, *dont_use),
-        outputs={cell.name: tuple(pin.arguments for pin in cell.pins["output"]) for cell in cells},
+        loads={cell.name: {pin: farad / inverter for pin, farad in cell.capacitances.items()} for cell in cells},
     )
 
 
@@ -171,9 +170,9 @@ class _Cell:
         return bool(self._group.find("ff"))
 
     @property
-    def capacitance(self):
-        """Largest of an input."""
-        return max(float(pin.attributes.get("capacitance", 0)) for pin in self.pins["input"]) * self._farad
+    def capacitances(self):
+        """By input."""
+        return {pin.arguments: float(pin.attributes.get("capacitance", 0)) * self._farad for pin in self.pins["input"]}
 
     def computes(self, table):
         """Whether it is combinational, has one output and this truth table."""

@@ -41,7 +41,15 @@ def opensta_period(top, clock, library, folder, limit=None):
     -------
     float or None
         None if no path leads from a register to a register.
+
+    Raises
+    ------
+    ToolError
+        If the clock is no input, or OpenSTA fails.
     """
+    netlist = (folder / "netlist.v").read_text(encoding="utf-8")
+    if not re.search(rf"^  input {re.escape(clock)} *;", netlist, re.MULTILINE):
+        raise ToolError(f"clock {clock!r} is no input of {top}")
     script = [
         *(f"read_liberty ../{file}" for file in library.files),
         "read_verilog netlist.v",

