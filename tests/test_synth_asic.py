@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from subbyte.cli import commands
 from subbyte.synth import asic, designs, guard, results, timing
 from subbyte.synth.fanout import insert_trees
 from subbyte.synth.library import load_library
-from subbyte.synth.process import ToolError, run_tool
+from subbyte.synth.process import TimeExceeded, ToolError, run_tool
 
 MAC = "tests/data/mac.v"
 SHARED = Path(os.environ.get("SUBBYTE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -226,6 +227,13 @@ def test_a_missing_yosys_is_named(run, monkeypatch, yosys, message):
 def test_a_tool_that_prints_nothing_still_fails_clearly(tmp_path):
     with pytest.raises(ToolError, match=r"failed with exit code 3; its log is .*x\.log and says:\n  \(nothing\)"):
         run_tool(["sh", "-c", "exit 3"], tmp_path, "x.log")
+
+
+def test_a_tool_ends_with_its_children_at_the_limit(tmp_path):
+    started = time.monotonic()
+    with pytest.raises(TimeExceeded, match=r"sh exceeded 0.2 s; its log is .*x\.log"):
+        run_tool(["sh", "-c", "echo begun; sleep 30 & wait"], tmp_path, "x.log", limit=0.2)
+    assert time.monotonic() - started < 10 and (tmp_path / "x.log").read_text() == "begun\n"
 
 
 def test_rows_survive_json(tmp_path):
