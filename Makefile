@@ -8,17 +8,24 @@ CONSTRAINTS ?= constraints.txt
 # Tests side by side.
 JOBS        ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
+# Of `make fpga`: schemes, devices or a board, and further options.
+SCHEME      ?= $(SCHEMES)
+DEVICE      ?= ecp5-85k ecp5-25k
+BOARD       ?=
+FPGA        ?=
+
 SCHEMES := bitmod
 PARTS   := pe engine
 
 INSTALLED := $(VENV)/.subbyte-installed
+PLACERS   := $(VENV)/.subbyte-fpga-installed
 RUN       := $(VENV)/bin/python -m
 
 # A Makefile's own variables reach the programs through the environment: WAVES=1, SEED=7, REQUIRE_IVERILOG=1.
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog lint model bench area area-check clean tools
+.PHONY: help demo test verilog lint model bench area area-check fpga clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -52,6 +59,11 @@ area: tools $(INSTALLED)  ## what every design costs, in gate equivalents (LIBER
 area-check: tools $(INSTALLED)  ## compare processing elements with synth/area.json (UPDATE=1 writes it)
 	@$(RUN) subbyte.synth.guard $(if $(UPDATE),--update)
 
+fpga: tools $(PLACERS)  ## what designs take of an FPGA (DEVICE="ecp5-25k ice40-hx8k", SCHEME=..., BOARD=ulx3s-85f, FPGA="--freq 80")
+	@set -e; for scheme in $(SCHEME); do $(RUN) subbyte.cli fpga $$scheme \
+	  $(if $(BOARD),--board $(BOARD),$(foreach device,$(DEVICE),--device $(device))) $(FPGA) \
+	  --json build/fpga/$$scheme$(if $(BOARD),-$(BOARD)).json; done
+
 clean:  ## remove build/: everything generated or fetched
 	rm -rf build
 
@@ -69,6 +81,11 @@ tools:
 	command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
 	  missing "a C++ compiler (c++, g++ or clang++) is missing. Debian/Ubuntu: apt install g++; Fedora: dnf install gcc-c++"; \
 	exit $$failed
+
+$(PLACERS): $(INSTALLED)
+	@echo "fetching place and route for FPGAs (once; 130 MB)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[fpga]'
+	@touch $@
 
 $(INSTALLED): pyproject.toml $(wildcard constraints.txt) | tools
 	@echo "setting up $(VENV) (once; takes a minute or two)"

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from subbyte import __version__
 from subbyte.cli import operands
 from subbyte.cli.area import area
+from subbyte.cli.fpga import fpga
 from subbyte.cli.schemes import scheme
 from subbyte.cli.settings import make_config
 from subbyte.sim.cocotb_run import resolve_seed
@@ -63,6 +64,7 @@ def main():
 
 
 main.add_command(area)
+main.add_command(fpga)
 
 
 def _scheme(context, parameter, value):

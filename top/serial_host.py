@@ -247,7 +247,9 @@ class SerialHost(wiring.Component):
 
 
 class SerialTop(wiring.Component):
-    """A design with five pins: the serial host with a clock domain of its own, which a break resets.
+    """A design with five pins: the serial host with a clock domain of its own, which only a break resets.
+
+    It powers up by the initial values of its registers, which FPGAs load with their configuration.
 
     Parameters
     ----------
@@ -257,8 +259,6 @@ class SerialTop(wiring.Component):
     Members
     -------
     clk : In(1)
-    rst : In(1)
-        Active high, asynchronous.
     rx : In(1)
     tx : Out(1)
     error : Out(1)
@@ -268,7 +268,7 @@ class SerialTop(wiring.Component):
     """
 
     HOST = SerialHost
-    MEMBERS = {"clk": In(1), "rst": In(1), "rx": In(1, init=1), "tx": Out(1, init=1), "error": Out(1), "alive": Out(1)}
+    MEMBERS = {"clk": In(1), "rx": In(1, init=1), "tx": Out(1, init=1), "error": Out(1), "alive": Out(1)}
 
     def __init__(self, engine, divisor: int, buffer_bytes: int | None = None):
         self.host = self.HOST(engine, divisor, buffer_bytes)
@@ -278,11 +278,11 @@ class SerialTop(wiring.Component):
         m = Module()
         m.domains.sync = ClockDomain()
         m.submodules.host = host = self.host
-        pressed, cycles = Signal(2, name="pressed", reset_less=True), Signal(24)
-        m.d.sync += [pressed.eq(Cat(self.rst, pressed[0])), cycles.eq(cycles + 1)]
+        cycles = Signal(24)
+        m.d.sync += cycles.eq(cycles + 1)
         m.d.comb += [
             ClockSignal().eq(self.clk),
-            ResetSignal().eq(pressed[1] | host.broken),
+            ResetSignal().eq(host.broken),
             host.rx.eq(self.rx),
             self.tx.eq(host.tx),
             self.error.eq(host.error),

@@ -1,0 +1,204 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`subbyte fpga`: what designs take of an FPGA and how fast they run there; bitstreams for boards."""
+
+import json
+import shlex
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from subbyte.cli.schemes import NAMES, near, scheme
+from subbyte.cli.settings import make_config, parse_settings
+from subbyte.hdl.target import FPGA, TARGETS
+from subbyte.sim.toolchain import build_root
+from subbyte.synth import fpga as flow_of
+from subbyte.synth import results
+from subbyte.synth.designs import Design, from_files
+from subbyte.synth.devices import BOARDS, DEVICES
+from subbyte.synth.fpga_results import FpgaReport
+from subbyte.synth.yosys import DEFAULT
+
+__all__ = ["fpga"]
+
+_DEVICE = "ecp5-85k"
+_BAUD = 1_000_000
+_BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bears, and the other end as much
+
+
+class _Recorded(click.Command):
+    """Keeps what the user typed, for the report."""
+
+    def parse_args(self, ctx, args):
+        ctx.meta[__name__] = shlex.join([*ctx.command_path.split(), *args])
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Recorded)
+@click.argument("name", metavar="SCHEME|FILE.v")
+@click.option("--top", metavar="MODULE", help="Top module of the Verilog file.")
+@click.option("--clock", metavar="PORT", default="clk", show_default=True, help="Clock of --top.")
+@click.option("--part", "parts", metavar="pe|engine", multiple=True, help="What of the scheme; repeat for more. Default: both.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="A parameter; repeat for more. Without, an engine "
+              "is of a size that suits the device, which the row names.")
+@click.option("--device", "devices", metavar="DEVICE", multiple=True,
+              help=f"One of {', '.join(DEVICES)}; repeat for more. Default: {_DEVICE}.")
+@click.option("--board", metavar="BOARD", help=f"One of {', '.join(BOARDS)}: the engine behind a serial port, and a bitstream.")
+@click.option("--baud", metavar="N", type=click.IntRange(min=1), default=_BAUD, show_default=True,
+              help="Speed of the serial port, with --board.")
+@click.option("--freq", metavar="MHZ", type=float, help="The clock that is wanted. With a board, its clock's.")
+@click.option("--seed", "seeds", metavar="N", type=click.IntRange(min=0), multiple=True,
+              help=f"Of place and route; repeat for more. Default: {', '.join(map(str, flow_of.SEEDS))}.")
+@click.option("--target", metavar="fpga|asic", default=FPGA, show_default=True,
+              help="Spelling of the arithmetic: for carry chains and multipliers, or for gates.")
+@click.option("--limit", metavar="SECONDS", type=click.FloatRange(min=1), default=flow_of.LIMIT, show_default=True,
+              help="Most time of a tool for one design; a design that takes longer is a row that says so.")
+@click.option("--yosys", metavar="PROGRAM", default=DEFAULT, show_default=True, help="A native yosys is faster.")
+@click.option("--keep", metavar="DIR", type=click.Path(path_type=Path), help="Work there, a folder for each row: sources, "
+              "constraints, scripts to run by hand, logs. Default: below build/fpga.")
+@click.option("--json", "output", metavar="FILE", type=click.Path(path_type=Path), help="Write the rows to a file as well.")
+@click.pass_context
+def fpga(ctx, name, top, clock, parts, settings, devices, board, baud, freq, seeds, target, limit, yosys, keep, output):
+    """Synthesize, place and route for an FPGA: look-up tables, flip-flops, memories, multipliers, frequency.
+
+    With --board, an engine that speaks over a serial port, and its bitstream (docs/fpga.md has the protocol).
+
+    \b
+    Example:
+      subbyte fpga bitmod --device ecp5-25k --part engine --set rows=2 --set cols=2
+      subbyte fpga bitmod --board ulx3s-85f --keep build/ulx3s
+    """
+    if target not in TARGETS:
+        raise ValueError(f"--target must be one of {', '.join(TARGETS)}, not {target!r}")
+    board = _known("--board", board, BOARDS) if board else None
+    devices = [board.device] if board and not devices else devices or [_DEVICE]
+    flows = [flow_of.Flow(_known("--device", device, DEVICES), board, target, seeds or flow_of.SEEDS, freq, limit, yosys)
+             for device in devices]
+    rows, versions, bitstreams = [], {}, []
+    for flow in flows:
+        flow.check_tools()
+        versions |= flow_of.tool_versions(flow, build_root() / "fpga")
+        for design, extra in _designs(name, top, clock, parts, settings, flow, baud):
+            folder = (keep or build_root() / "fpga") / f"{design.name}-{board.name if board else flow.device.name}"
+            click.echo(f"{design.name} for {board.name if board else flow.device.name}, in {folder}", err=True)
+            row, bitstream = flow_of.measure(design, flow, folder)
+            for file, text in extra.items():
+                (folder / file).write_text(text, encoding="utf-8")
+            rows.append(row)
+            if bitstream:
+                bitstreams.append(f"{bitstream}: load it with `{board.load.format(bitstream=bitstream)}`")
+    report = FpgaReport(tuple(rows), versions, ctx.meta[__name__])
+    if output is not None:
+        results.save(report, output)
+    _show(report)
+    for line in bitstreams:
+        click.echo(f"bitstream {line}")
+    if problems := [problem for row in rows for problem in _problems(row)]:
+        for problem in problems:
+            click.echo(f"error: {problem}", err=True)
+        ctx.exit(1)
+
+
+def _known(option, name, table):
+    if name not in table:
+        raise ValueError(f"{option} must be one of {', '.join(table)}, not {name!r}{near(name, table)}")
+    return table[name]
+
+
+def _designs(name, top, clock, parts, settings, flow, baud):
+    """The designs that are asked for, each with files to leave beside it."""
+    if top or name.endswith((".v", ".sv")):
+        if not top:
+            raise ValueError(f"--top must name the top module of {name}")
+        if flow.board or settings or parts:
+            raise ValueError("--board, --set and --part are for schemes, not for Verilog files")
+        return [(from_files([name], top, clock=clock), {})]
+    found = scheme(name) if name in NAMES else None
+    if found is None:
+        raise ValueError(f"the argument must be one of {', '.join(NAMES)} or a .v file, not {name!r}{near(name, NAMES)}")
+    if flow.board:
+        if parts and parts != ("engine",):
+            raise ValueError("--part must be engine with --board")
+        return [_behind_a_serial_port(found, settings, flow, baud)]
+    return [(_part(found, part, settings, flow.device), {}) for part in parts or found.parts]
+
+
+def _part(scheme, part, settings, device):
+    """A part of a scheme as it is by default; an engine of a size that suits the device."""
+    config = _engine_config(scheme, settings, device) if part == "engine" else make_config(scheme.config, settings)
+    component, name = scheme.component(part, config)
+    return Design(name, scheme.name, part, {"pe": "processing element"}.get(part, part), lambda: component,
+                  _macs(component, config, part), _describe(config, part))
+
+
+def _behind_a_serial_port(scheme, settings, flow, baud):
+    """The engine in its serial host, and what the other end of the line must know."""
+    from subbyte.top.serial_host import SerialTop
+
+    clock_hz = flow.board.clock_mhz * 1_000_000
+    divisor = max(round(clock_hz / baud), 1)
+    if abs(clock_hz / divisor / baud - 1) > _BAUD_ERROR:
+        raise ValueError(f"--baud must be within 2 % of the board's clock, {clock_hz} Hz, over an integer, not {baud}")
+    config = _engine_config(scheme, settings, flow.device)
+    engine, _ = scheme.component("engine", config)
+    top, parameters = SerialTop(engine, divisor), _describe(config, "engine")
+    host = {"baud": clock_hz / divisor, "parameters": parameters, "ports": asdict(top.host.ports)}
+    design = Design(f"{scheme.name}_serial", scheme.name, "engine", "engine behind a serial port", lambda: top,
+                    _macs(engine, config, "engine"), parameters)
+    return design, {"serial.json": json.dumps(host, indent=2) + "\n"}
+
+
+def _engine_config(scheme, settings, device):
+    return scheme.config(**{**device.arrays.get(scheme.name, {}), **parse_settings(scheme.config, settings)})
+
+
+def _macs(component, config, part):
+    """MAC per cycle by format, where the component tells how many cycles each takes."""
+    products = config.lanes if part == "pe" else config.rows * config.cols * config.lanes
+    return {fmt: products / terms for fmt, terms in component.describe().get("terms", {}).items()}
+
+
+def _describe(config, part):
+    """Size of the array, and every parameter that is not the default."""
+    sizes = ("rows", "cols", "lanes")
+    shown = f"{config.lanes} lanes" if part == "pe" else " x ".join(str(getattr(config, name)) for name in sizes)
+    values = {field.name: getattr(config, field.name) for field in fields(config)
+              if field.name not in sizes and getattr(config, field.name) != field.default}
+    return ", ".join([shown, *(f"{name}={_plain(value)}" for name, value in values.items())])
+
+
+def _plain(value):
+    return "+".join(getattr(item, "name", str(item)) for item in value) if isinstance(value, tuple) else value
+
+
+def _problems(row):
+    where = f"{row.name} on {row.device}"
+    if row.status != results.OK:
+        yield f"{where}: {row.status}"
+    elif row.asked_mhz and row.fmax_mhz and not row.reached:
+        yield (f"{where}: {row.asked_mhz:g} MHz is not reached with any of {len(row.fmax_mhz)} seeds, "
+               f"at best {max(row.fmax_mhz.values()):.1f}")
+
+
+def _show(report):
+    tools = ", ".join(f"{name} {version}" for name, version in report.tools.items())
+    table = Table(title=f"FPGA ({tools})", title_justify="left")
+    columns = ("design", "what", "device", "ports", "LUT", "of device", "FF", "BRAM", "DSP", "Fmax, MHz", "seeds")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < 4 else "right")
+    for row in report.rows:
+        what = f"{row.title}, {row.config}" if row.config else row.title
+        if row.status != results.OK:
+            what = f"{what}: {row.status.splitlines()[0]}"
+        elif row.asked_mhz:
+            what = f"{what}; {row.asked_mhz:g} MHz reached by {len(row.reached)} of {len(row.fmax_mhz)} seeds"
+        share = "-" if row.utilization is None else f"{row.utilization:.0%}"
+        speed = "-" if row.median_mhz is None else f"{row.median_mhz:.1f} ±{row.spread_mhz / 2:.1f}"
+        luts, *others = ("-" if value is None else f"{value:,}" for value in (row.luts, row.flipflops, row.brams, row.dsps))
+        table.add_row(row.name, what, row.device, row.ports, luts, share, *others, speed, str(len(row.fmax_mhz)))
+    Console(width=None if sys.stdout.isatty() else 170, highlight=False).print(table)
+
