@@ -184,7 +184,9 @@ class SerialSession:
             not words and self._credits[name] == self.ports.credits(name) for name, words in self._waiting.items())
 
     def to_send(self) -> bytes:
-        """Commands, and words of each stream in turn for which the device has room."""
+        """Commands, and words of each stream in turn for which the device has room; nothing before it is identified."""
+        if not self.identified:
+            return b""
         parts, self._commands = [bytes(self._commands)], bytearray()
         while ready := [name for name, words in self._waiting.items() if words and self._credits[name]]:
             for name in ready:

@@ -24,7 +24,7 @@ from .yosys import DEFAULT, run_yosys, yosys_version
 
 __all__ = ["LIMIT", "SEEDS", "Flow", "count_resources", "fmax", "measure", "tool_versions"]
 
-LIMIT = 600.0
+LIMIT = 1200.0
 """Seconds that a tool may take."""
 SEEDS = (1, 2, 3)
 
