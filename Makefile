@@ -60,9 +60,8 @@ area-check: tools $(INSTALLED)  ## compare processing elements with synth/area.j
 	@$(RUN) subbyte.synth.guard $(if $(UPDATE),--update)
 
 fpga: tools $(PLACERS)  ## what designs take of an FPGA (DEVICE="ecp5-25k ice40-hx8k", SCHEME=..., BOARD=ulx3s-85f, FPGA="--freq 80")
-	@set -e; for scheme in $(SCHEME); do $(RUN) subbyte.cli fpga $$scheme \
-	  $(if $(BOARD),--board $(BOARD),$(foreach device,$(DEVICE),--device $(device))) $(FPGA) \
-	  --json build/fpga/$$scheme$(if $(BOARD),-$(BOARD)).json; done
+	@$(RUN) subbyte.cli fpga $(SCHEME) --json build/fpga$(if $(BOARD),-$(BOARD)).json $(FPGA) \
+	  $(if $(BOARD),--board $(BOARD),$(foreach device,$(DEVICE),--device $(device)))
 
 clean:  ## remove build/: everything generated or fetched
 	rm -rf build

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`subbyte area`: what designs cost in a cell library."""
 
-import shlex
 import sys
 from collections import defaultdict
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from subbyte.cli.recorded import RecordedCommand, command_line
 from subbyte.sim.toolchain import build_root
 from subbyte.synth import asic, designs, results
 from subbyte.synth.library import load_library
@@ -23,15 +23,7 @@ __all__ = ["area"]
 _LOG_WIDTH = 150  # of a table that goes to a file
 
 
-class _Recorded(click.Command):
-    """Keeps what the user typed, for the report."""
-
-    def parse_args(self, ctx, args):
-        ctx.meta[__name__] = shlex.join([*ctx.command_path.split(), *args])
-        return super().parse_args(ctx, args)
-
-
-@click.command(cls=_Recorded)
+@click.command(cls=RecordedCommand)
 @click.argument("names", nargs=-1, metavar="[SCHEME|DESIGN|FILE.v]...")
 @click.option("--top", metavar="MODULE", help="Top module of Verilog files; with it the arguments are files.")
 @click.option("--param", "parameters", metavar="NAME=VALUE", multiple=True, help="A parameter of --top; repeat for more.")
@@ -70,7 +62,7 @@ def area(names, top, parameters, clock, kinds, files, dont_use, flatten, booth, 
         for design in chosen:
             step(design.name)
             rows.append(asic.measure(design, library, yosys=yosys, limit=limit, flatten=flatten, booth=booth))
-    report = results.AreaReport(tuple(rows), versions, click.get_current_context().meta[__name__])
+    report = results.AreaReport(tuple(rows), versions, command_line())
     if output is not None:
         results.save(report, output)
     show(report)

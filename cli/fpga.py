@@ -3,7 +3,6 @@
 """`subbyte fpga`: what designs take of an FPGA and how fast they run there; bitstreams for boards."""
 
 import json
-import shlex
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from subbyte.cli.recorded import RecordedCommand, command_line
 from subbyte.cli.schemes import NAMES, near, scheme
 from subbyte.cli.settings import make_config, parse_settings
 from subbyte.hdl.target import FPGA, TARGETS
@@ -30,17 +30,9 @@ _BAUD = 1_000_000
 _BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bears, and the other end as much
 
 
-class _Recorded(click.Command):
-    """Keeps what the user typed, for the report."""
-
-    def parse_args(self, ctx, args):
-        ctx.meta[__name__] = shlex.join([*ctx.command_path.split(), *args])
-        return super().parse_args(ctx, args)
-
-
-@click.command(cls=_Recorded)
-@click.argument("name", metavar="SCHEME|FILE.v")
-@click.option("--top", metavar="MODULE", help="Top module of the Verilog file.")
+@click.command(cls=RecordedCommand)
+@click.argument("names", nargs=-1, required=True, metavar="SCHEME...|FILE.v...")
+@click.option("--top", metavar="MODULE", help="Top module of Verilog files; with it the arguments are files.")
 @click.option("--clock", metavar="PORT", default="clk", show_default=True, help="Clock of --top.")
 @click.option("--part", "parts", metavar="pe|engine", multiple=True, help="What of the scheme; repeat for more. Default: both.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="A parameter; repeat for more. Without, an engine "
@@ -62,7 +54,7 @@ class _Recorded(click.Command):
               "constraints, scripts to run by hand, logs. Default: below build/fpga.")
 @click.option("--json", "output", metavar="FILE", type=click.Path(path_type=Path), help="Write the rows to a file as well.")
 @click.pass_context
-def fpga(ctx, name, top, clock, parts, settings, devices, board, baud, freq, seeds, target, limit, yosys, keep, output):
+def fpga(ctx, names, top, clock, parts, settings, devices, board, baud, freq, seeds, target, limit, yosys, keep, output):
     """Synthesize, place and route for an FPGA: look-up tables, flip-flops, memories, multipliers, frequency.
 
     With --board, an engine that speaks over a serial port, and its bitstream (docs/fpga.md has the protocol).
@@ -82,7 +74,7 @@ def fpga(ctx, name, top, clock, parts, settings, devices, board, baud, freq, see
     for flow in flows:
         flow.check_tools()
         versions |= flow_of.tool_versions(flow, build_root() / "fpga")
-        for design, extra in _designs(name, top, clock, parts, settings, flow, baud):
+        for design, extra in _designs(names, top, clock, parts, settings, flow, baud):
             folder = (keep or build_root() / "fpga") / f"{design.name}-{board.name if board else flow.device.name}"
             click.echo(f"{design.name} for {board.name if board else flow.device.name}, in {folder}", err=True)
             row, bitstream = flow_of.measure(design, flow, folder)
@@ -91,7 +83,7 @@ def fpga(ctx, name, top, clock, parts, settings, devices, board, baud, freq, see
             rows.append(row)
             if bitstream:
                 bitstreams.append(f"{bitstream}: load it with `{board.load.format(bitstream=bitstream)}`")
-    report = FpgaReport(tuple(rows), versions, ctx.meta[__name__])
+    report = FpgaReport(tuple(rows), versions, command_line())
     if output is not None:
         results.save(report, output)
     _show(report)
@@ -109,22 +101,22 @@ def _known(option, name, table):
     return table[name]
 
 
-def _designs(name, top, clock, parts, settings, flow, baud):
+def _designs(names, top, clock, parts, settings, flow, baud):
     """The designs that are asked for, each with files to leave beside it."""
-    if top or name.endswith((".v", ".sv")):
-        if not top:
-            raise ValueError(f"--top must name the top module of {name}")
+    if top:
         if flow.board or settings or parts:
             raise ValueError("--board, --set and --part are for schemes, not for Verilog files")
-        return [(from_files([name], top, clock=clock), {})]
-    found = scheme(name) if name in NAMES else None
-    if found is None:
-        raise ValueError(f"the argument must be one of {', '.join(NAMES)} or a .v file, not {name!r}{near(name, NAMES)}")
-    if flow.board:
-        if parts and parts != ("engine",):
-            raise ValueError("--part must be engine with --board")
-        return [_behind_a_serial_port(found, settings, flow, baud)]
-    return [(_part(found, part, settings, flow.device), {}) for part in parts or found.parts]
+        return [(from_files(names, top, clock=clock), {})]
+    for name in names:
+        if name not in NAMES:
+            wanted = "come with --top, its top module" if name.endswith((".v", ".sv")) else f"be one of {', '.join(NAMES)}"
+            raise ValueError(f"{name} must {wanted}{near(name, NAMES)}")
+    if not flow.board:
+        return [(_part(found, part, settings, flow.device), {})
+                for found in map(scheme, names) for part in parts or found.parts]
+    if parts and parts != ("engine",):
+        raise ValueError("--part must be engine with --board")
+    return [_behind_a_serial_port(scheme(name), settings, flow, baud) for name in names]
 
 
 def _part(scheme, part, settings, device):

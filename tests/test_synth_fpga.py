@@ -227,13 +227,13 @@ def test_a_missing_tool_is_named_with_what_to_install():
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["nothing"], "the argument must be one of bitmod.* or a .v file, not 'nothing'"),
+    (["nothing"], "nothing must be one of bitmod"),
     (["bitmod", "--device", "ecp5-85"], "--device must be one of .*did you mean ecp5-85k"),
     (["bitmod", "--board", "ulx3s"], "--board must be one of .*did you mean ulx3s"),
     (["bitmod", "--board", "ulx3s-25f", "--part", "pe"], "--part must be engine with --board"),
     (["bitmod", "--board", "ulx3s-25f", "--baud", "24000000"], "--baud must be within 2 %"),
     (["bitmod", "--target", "asics"], "--target must be one of asic, fpga"),
-    (["unit.v"], "--top must name the top module of unit.v"),
+    (["unit.v"], "unit.v must come with --top, its top module"),
     (["unit.v", "--top", "unit", "--set", "rows=1"], "--board, --set and --part are for schemes"),
 ])
 def test_refusals(run, arguments, message):
