@@ -16,6 +16,7 @@ from subbyte.cli.area import area
 from subbyte.cli.fpga import fpga
 from subbyte.cli.schemes import scheme
 from subbyte.cli.settings import make_config
+from subbyte.hdl.target import ASIC
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel, rms
 from subbyte.sim.stream_model import StreamError
@@ -99,10 +100,12 @@ def _config(scheme, settings, group_size):
 @_scheme_argument
 @_set_option
 @click.option("--part", default="engine", show_default=True, metavar="pe|engine", help="What to generate.")
+@click.option("--target", metavar="asic|fpga", default=ASIC, show_default=True,
+              help="Spelling of the arithmetic: for gates, or for carry chains and multipliers; answers are the same.")
 @click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
               help="Write FILE.v and, beside it, its manifest FILE.json; anything else is a folder for them. "
                    "Default: the Verilog alone, to standard output.")
-def verilog(scheme, settings, part, output):
+def verilog(scheme, settings, part, target, output):
     """Generate an engine, or one of its processing elements, as Verilog-2005.
 
     \b
@@ -114,9 +117,9 @@ def verilog(scheme, settings, part, output):
     """
     component, name = scheme.component(part, make_config(scheme.config, settings))
     if output is None:
-        click.echo(emit.to_verilog(component, name), nl=False)
+        click.echo(emit.to_verilog(component, name, target=target), nl=False)
         return
-    for path in emit.write(component, name, output):
+    for path in emit.write(component, name, output, target=target):
         _LOG.print(f"wrote {path}")
 
 

@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from subbyte import __version__
+from subbyte.hdl.target import TARGETS, is_fpga
 from subbyte.top import emit
 
 
@@ -224,3 +225,27 @@ def test_bytes_do_not_depend_on_the_hash_seed(tmp_path):
                        env={**os.environ, "PYTHONHASHSEED": seed})
     for file in ("array.v", "array.json"):
         assert (tmp_path / "0" / file).read_bytes() == (tmp_path / "1" / file).read_bytes()
+
+
+def test_the_target_is_told_to_every_cell_and_named_in_the_manifest(tmp_path):
+    seen = []
+
+    class Cell(Step):
+        def elaborate(self, platform):
+            seen.append(is_fpga(platform))
+            return super().elaborate(platform)
+
+    class Top(wiring.Component):
+        y: Out(signed(8))
+
+        def elaborate(self, platform):
+            m = Module()
+            m.d.comb += self.y.eq(emit.place(m, platform, "one", "cell", Cell).y)
+            return m
+
+    for target in TARGETS:
+        _, side = emit.write(Top(), "top", tmp_path / target, target=target)
+        assert json.loads(side.read_text())["target"] == target
+    assert seen == [False, True] and not is_fpga(None)
+    with pytest.raises(ValueError, match="target must be one of asic, fpga, not 'asics'"):
+        emit.to_verilog(Top(), "top", target="asics")

@@ -143,7 +143,7 @@ def to_verilog(component, name, *, cells=True, target=ASIC):
     return "\n".join([header, top, *(collector.modules if cells else [])])
 
 
-def manifest(component, name, config=None):
+def manifest(component, name, config=None, *, target=ASIC):
     """What the Verilog does not say, as JSON-ready data in a stable order.
 
     Parameters
@@ -154,6 +154,8 @@ def manifest(component, name, config=None):
         Name of the top module.
     config : dataclass, optional
         The parameters; ``component.config`` where left out and present.
+    target : "asic" or "fpga"
+        Of :func:`to_verilog`.
     """
     config = getattr(component, "config", None) if config is None else config
     parameters = {} if config is None else {"class": type(config).__name__, **dataclasses.asdict(config)}
@@ -161,6 +163,7 @@ def manifest(component, name, config=None):
     return {
         "name": _identifier(name),
         "generator": {"subbyte": __version__, **_tool_versions()},
+        "target": target,
         "parameters": _plain(parameters),
         "clocking": {"clock": "clk", "edge": "rising", "reset": "rst", "reset_kind": "synchronous, active high"},
         "ports": [_describe_port(*port) for port in _ports(component)],
@@ -169,14 +172,15 @@ def manifest(component, name, config=None):
     }
 
 
-def write(component, name, path, config=None):
+def write(component, name, path, config=None, *, target=ASIC):
     """Write Verilog and, beside it, the manifest as ``.json``; return both paths.
 
     A ``path`` that ends in ``.v`` is the file, another is the folder, made if missing, for ``<name>.v``.
     """
     source = Path(path) if Path(path).suffix == ".v" else Path(path) / f"{name}.v"
     side = source.with_suffix(".json")
-    text, described = to_verilog(component, name), to_json(manifest(component, name, config)) + "\n"
+    text = to_verilog(component, name, target=target)
+    described = to_json(manifest(component, name, config, target=target)) + "\n"
     source.parent.mkdir(parents=True, exist_ok=True)
     source.write_text(text, encoding="utf-8")
     side.write_text(described, encoding="utf-8")
