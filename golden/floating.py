@@ -7,7 +7,7 @@ Everything is done in float64, which holds each operand and each product exactly
 
 import numpy as np
 
-__all__ = ["accumulate_float32", "scale_round"]
+__all__ = ["accumulate_float32", "fused_multiply_add", "scale_round"]
 
 _FLOAT64_DIGITS = 53
 #: Weight of the last place of a binary32 subnormal number, and of the largest power of two, as exponents.
@@ -81,6 +81,37 @@ def accumulate_float32(total, operand, exponent):
     if not np.isfinite(result).all():
         raise ValueError("total + operand * 2**exponent must stay within the finite range of float32")
     return result + np.float32(0)
+
+
+def fused_multiply_add(a, b, total):
+    """Return ``total + a * b``, rounded once to the type of `total`, as IEEE 754 has it; NaN results have one pattern.
+
+    The product of two 11-bit significands is exact in float64; the sum is rounded to odd there, see
+    :func:`accumulate_float32`, and then to the result.
+
+    Parameters
+    ----------
+    a, b : array_like of float16
+        Factors, broadcast with `total`.
+    total : array_like of float16 or float32
+        Sums so far.
+
+    Raises
+    ------
+    TypeError
+        If an operand has another type.
+    """
+    a, b, total = np.asarray(a), np.asarray(b), np.asarray(total)
+    for name, value in (("a", a), ("b", b)):
+        if value.dtype != np.float16:
+            raise TypeError(f"{name} must be float16, not {value.dtype!r}")
+    if total.dtype not in (np.float16, np.float32):
+        raise TypeError(f"total must be float16 or float32, not {total.dtype!r}")
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        product, addend = a.astype(np.float64) * b.astype(np.float64), total.astype(np.float64)
+        plain = product + addend
+        exact = np.where(np.isfinite(plain), _add_round_to_odd(product, addend), plain).astype(total.dtype)
+    return np.where(np.isnan(exact), total.dtype.type(np.nan), exact)
 
 
 def scale_round(total, scale, dtype):

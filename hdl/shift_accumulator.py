@@ -120,7 +120,8 @@ class ShiftAccumulator(wiring.Component):
         for start in range(0, self._width, self._chunk):
             size = min(self._chunk, self._width - start)
             if start:
-                from_below = delay(m, from_below, 1, f"from_below_{start}")
+                if self._max_shift:
+                    from_below = delay(m, from_below, 1, f"from_below_{start}")
                 carry = delay(m, carry, 1, f"carry_{start}")
                 controls = {name: delay(m, value, 1, f"{name}_{start}") for name, value in controls.items()}
                 operands = [_upper(value, self._chunk) for value in operands]

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from subbyte.golden import floating
-from subbyte.golden.floating import accumulate_float32, scale_round
+from subbyte.golden.floating import accumulate_float32, fused_multiply_add, scale_round
 
 
 def is_rounding_of(y, exact):
@@ -77,6 +77,36 @@ def test_accumulate_broadcasts():
     y = accumulate_float32(np.zeros((2, 1), np.float32), np.array([1, 2, 3]), -1)
     np.testing.assert_array_equal(y, np.float32([[0.5, 1, 1.5]] * 2))
     assert y.dtype == np.float32
+
+
+@settings(max_examples=400)
+@given(*[st.integers(0, (1 << 16) - 1)] * 2, st.integers(0, (1 << 32) - 1), st.sampled_from([np.float16, np.float32]))
+def test_fused_multiply_add_is_one_rounding(a, b, total, dtype):
+    a, b = np.uint16([a, b]).view(np.float16)
+    total = np.uint32([total]).view(dtype)[0]
+    with np.errstate(all="ignore"):
+        y, plain = fused_multiply_add(a, b, total)[()], np.float64(a) * np.float64(b) + np.float64(total)
+    assert y.dtype == dtype
+    if np.isfinite(plain):
+        exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(total))
+        if np.isinf(y):  # beyond the middle between the largest number and the next power of two
+            largest = np.finfo(dtype).max
+            assert abs(exact) >= Fraction(float(largest)) + Fraction(float(np.spacing(largest))) / 2
+        else:
+            assert is_rounding_of(y, exact)
+            assert exact or np.signbit(y) == np.signbit(plain)
+    else:
+        np.testing.assert_array_equal(y, plain)
+        assert not np.isnan(y) or not np.signbit(y)
+
+
+@pytest.mark.parametrize("message, operands", [
+    ("a must be float16, not .*float32", (np.float32(1), np.float16(1), np.float16(1))),
+    ("b must be float16, not .*int64", (np.float16(1), 1, np.float16(1))),
+    ("total must be float16 or float32, not .*float64", (np.float16(1), np.float16(1), 1.0))])
+def test_fused_multiply_add_operands(message, operands):
+    with pytest.raises(TypeError, match=message):
+        fused_multiply_add(*operands)
 
 
 @pytest.mark.parametrize("error, message, arguments", [
