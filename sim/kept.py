@@ -14,7 +14,7 @@ from . import toolchain
 
 __all__ = ["digest", "kept_verilog"]
 
-_SOURCES = ("golden", "hdl", "pe", "dequant", "top", "tb")
+_SOURCES = ("golden", "hdl", "pe", "dequant", "top", "tb", "synth/baselines")
 
 
 @functools.cache

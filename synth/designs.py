@@ -87,7 +87,7 @@ def _bitmod() -> list[Design]:
     from ..top.bitmod import BitModCore, BitModEngine
 
     config = BitModConfig()
-    per_lane = {fmt.name: 1 / fmt.terms for fmt in config.formats}
+    per_lane = {f"FP16 x {fmt.name}": 1 / fmt.terms for fmt in config.formats}
     of_pe = {name: config.lanes * macs for name, macs in per_lane.items()}
     of_array = {name: config.rows * config.cols * macs for name, macs in of_pe.items()}
     lanes, size = f"{config.lanes} lanes", f"{config.rows} x {config.cols} x {config.lanes}"

@@ -22,14 +22,15 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 
 def sources():
-    folders = {ROOT / name.removeprefix("subbyte").strip(".") for name in PROJECT["tool"]["setuptools"]["packages"]}
+    packages = PROJECT["tool"]["setuptools"]["packages"]
+    folders = {ROOT / name.removeprefix("subbyte").strip(".").replace(".", "/") for name in packages}
     return [*ROOT.glob("*.py"), *(file for folder in {*folders, ROOT / "tests"} for file in folder.glob("*.py"))]
 
 
 def test_readme_names_only_commands_that_exist():
     mentioned = set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE))
     assert {"demo", "test"} <= mentioned <= TARGETS
-    examples = re.findall(r"^subbyte ([a-z]+) [a-z]+ -", README, re.MULTILINE)
+    examples = re.findall(r"^subbyte ([a-z]+) (?:[a-z]+ )?-", README, re.MULTILINE)
     assert set(examples) == set(commands.main.commands)
 
 
@@ -55,6 +56,7 @@ def test_a_missing_tool_is_named_before_anything_is_set_up(tmp_path):
 
 def test_every_package_is_listed():
     folders = {f"subbyte.{init.parent.name}" for init in ROOT.glob("*/__init__.py")} - {"subbyte.tests"}
+    folders |= {f"subbyte.synth.{init.parent.name}" for init in ROOT.glob("synth/*/__init__.py")}
     listed = PROJECT["tool"]["setuptools"]["packages"]
     assert set(listed) == {"subbyte", *folders} and listed == sorted(listed)
 
