@@ -25,7 +25,7 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog lint model bench area area-check fpga clean tools
+.PHONY: help demo test verilog lint model bench area area-check fpga report figures clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -62,6 +62,13 @@ area-check: tools $(INSTALLED)  ## compare processing elements with synth/area.j
 fpga: tools $(PLACERS)  ## what designs take of an FPGA (DEVICE="ecp5-25k ice40-hx8k", SCHEME=..., BOARD=ulx3s-85f, FPGA="--freq 80")
 	@$(RUN) subbyte.cli fpga $(SCHEME) --json build/fpga$(if $(BOARD),-$(BOARD)).json $(FPGA) \
 	  $(if $(BOARD),--board $(BOARD),$(foreach device,$(DEVICE),--device $(device)))
+
+report: tools $(INSTALLED)  ## compare all designs in build/report/report.html, from what area and fpga measured
+	@$(RUN) subbyte.cli report
+
+figures: tools $(INSTALLED)  ## renew README.md's table of designs and its plot; needs LIBERTY="FILE..."
+	@$(RUN) subbyte.cli area $(foreach file,$(LIBERTY),--liberty $(file)) --json build/figures.json
+	@$(RUN) subbyte.cli report --area build/figures.json --readme README.md
 
 clean:  ## remove build/: everything generated or fetched
 	rm -rf build

@@ -14,6 +14,7 @@ from subbyte import __version__
 from subbyte.cli import operands
 from subbyte.cli.area import area
 from subbyte.cli.fpga import fpga
+from subbyte.cli.report import report
 from subbyte.cli.schemes import scheme
 from subbyte.cli.settings import make_config
 from subbyte.hdl.target import ASIC
@@ -66,6 +67,7 @@ def main():
 
 main.add_command(area)
 main.add_command(fpga)
+main.add_command(report)
 
 
 def _scheme(context, parameter, value):
