@@ -20,7 +20,7 @@ __all__ = ["report"]
               help="What `subbyte area --json FILE` wrote; repeat for more libraries. Default: build/area.json, measured now "
                    "if it is not there.")
 @click.option("--fpga", "fpga_files", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
-              help="What `subbyte fpga --json FILE` wrote; repeat for more. Default: build/fpga.json, if it is there.")
+              help="What `subbyte fpga --json FILE` wrote; repeat for more. Default: those of `make fpga`, build/fpga/*.json.")
 @click.option("-o", "folder", metavar="FOLDER", type=click.Path(path_type=Path),
               help="Where report.html, report.md and report.json go. Default: build/report.")
 @click.option("--readme", metavar="FILE", type=click.Path(path_type=Path),
@@ -59,9 +59,10 @@ def _measured_area():
 
 
 def _measured_fpga():
-    path = build_root() / "fpga.json"
-    if path.exists():
-        click.echo(f"fpga: as measured before, from {path}; `make fpga` measures again", err=True)
-        return [path]
-    click.echo("fpga: not measured, the report goes without; `make fpga` measures", err=True)
-    return []
+    """Files of `make fpga`, which takes too long, and more tools, to be run by the way."""
+    paths = sorted((build_root() / "fpga").glob("*.json"))
+    if paths:
+        click.echo(f"fpga: as measured before, from {', '.join(map(str, paths))}; `make fpga` measures again", err=True)
+    else:
+        click.echo("fpga: not measured, the report goes without; `make fpga` measures", err=True)
+    return paths

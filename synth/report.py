@@ -77,6 +77,10 @@ def figure(value: float | None, digits: int = 3) -> str:
     return f"{float(f'{value:.{digits}g}'):,g}"
 
 
+def _first_line(status: str) -> str:
+    return next(iter(status.splitlines()), "failed")
+
+
 def _axes(row: AreaRow) -> plots.Axes:
     """Units in which rows of a library are compared."""
     if (row.unit, row.time_unit) == ("um2", "ps"):
@@ -133,7 +137,7 @@ def design_table(rows: Sequence[AreaRow]) -> Table:
         f"logic ({time})": lambda row: figure(row.comb_delay),
         f"period ({time})": lambda row: figure(row.period),
         **({"MHz": lambda row: figure(row.frequency_mhz)} if silicon else {}),
-        "timing": lambda row: _TIMING[row.timing] if row.status == OK else row.status,
+        "timing": lambda row: _TIMING[row.timing] if row.status == OK else _first_line(row.status),
     }
     numeric = tuple(name not in ("design", "kind", "what", "timing") for name in columns)
     lines = (("" if row.status == OK else "failed", tuple(cell(row) for cell in columns.values())) for row in rows)
@@ -181,7 +185,7 @@ def _section(library: str, rows: Sequence[AreaRow]) -> dict:
         "library": library,
         "id": prefix,
         "designs": design_table(rows),
-        "failed": [label(row) for row in rows if row.status != OK],
+        "failed": [(label(row), row.status) for row in rows if row.status != OK],
         "precisions": precisions,
         "bars": library == bars.LIBRARY,
         "estimated": any(row.timing == "abc" for row in rows),
@@ -213,7 +217,7 @@ def fpga_table(rows: Sequence[FpgaRow]) -> Table:
         "MHz, median": lambda row: figure(row.median_mhz),
         "spread": lambda row: figure(row.spread_mhz),
         "seeds": lambda row: figure(len(row.fmax_mhz), 1),
-        "state": lambda row: "placed and routed" if row.status == OK else row.status,
+        "state": lambda row: "placed and routed" if row.status == OK else _first_line(row.status),
     }
     numeric = tuple(name not in ("design", "device", "what", "state") for name in columns)
     lines = (("" if row.status == OK else "failed", tuple(cell(row) for cell in columns.values())) for row in rows)
@@ -231,6 +235,7 @@ def _content(report: Report) -> dict:
         "tools": Table(("tool", "version"), (False, False), tuple(("", item) for item in sorted(tools.items()))),
         "commands": list(dict.fromkeys(part.command for part in parts)),
         "fpga": fpga_table(fpga) if fpga else None,
+        "fpga_failed": [(f"{label(row)} on {row.device}", row.status) for row in fpga if row.status != OK],
         "colours": plots.LIGHT,
         "dark": plots.DARK,
     }
@@ -281,8 +286,9 @@ def readme_plot(report: Report) -> str:
     """SVG for README.md: up to four precisions of the first library, those with most to compare."""
     library, rows, precisions = _headline(report)
     panels = [(title, _points(rows, library, precision)) for precision, title in precisions.items()]
-    panels.sort(key=lambda panel: (-len({point.scheme for point in panel[1]}), -len(panel[1])))
-    return plots.scatters([panel for panel in panels[:4] if panel[1]], _axes(rows[0]))
+    rivals = {title: len({point.scheme for point in points}) for title, points in panels}
+    compared = [panel for panel in panels if rivals[panel[0]] > 1] or panels
+    return plots.scatters(sorted(compared, key=lambda panel: -rivals[panel[0]])[:4], _axes(rows[0]))
 
 
 def write_readme(report: Report, readme, plot):

@@ -45,7 +45,7 @@ def made(area):
                   luts=40_000, flipflops=21_000, brams=0, dsps=12, lut_capacity=83_640,
                   fmax_mhz={"1": 90.0, "2": 100.0, "3": 97.5})
     failed = FpgaRow("bitmod_engine", "bitmod", "engine", "engine", "8 x 8 x 4", {}, "ice40-hx8k", "in shift registers", "fpga",
-                     status="routing failed: not enough logic cells")
+                     status="routing failed: not enough logic cells\nsee fpga.log")
     return report.Report(area, [FpgaReport((row, failed), {"nextpnr-ecp5": "0.9"}, "subbyte fpga bitmod")])
 
 
@@ -71,6 +71,11 @@ def test_of_equal_points_the_first_is_on_the_front():
     assert pareto_front([first, second]) == [first]
 
 
+def test_an_estimate_is_not_on_the_front():
+    corners = plots._front_line([point(1, 5, estimated=True), point(2, 2), point(3, 4)], right=9, bottom=0.1)
+    assert corners == [(2, 0.1), (2, 2), (3, 2), (3, 4), (9, 4)]
+
+
 @pytest.mark.parametrize("kind", ["html", "markdown"])
 def test_every_row_appears(made, texts, kind):
     for part in made.area:
@@ -90,7 +95,8 @@ def test_every_row_appears(made, texts, kind):
 def test_a_row_that_failed_says_so(texts, kind):
     assert "exceeded 600 s" in texts[kind]
     assert "Not measured" in texts[kind] and "bitmod slow" in texts[kind]
-    assert "routing failed: not enough logic cells" in texts[kind]
+    assert texts[kind].count("routing failed: not enough logic cells") == 2  # in the table, and with its last lines
+    assert texts[kind].count("see fpga.log") == 1
 
 
 def cells(table, name):
@@ -184,8 +190,9 @@ def test_json_holds_the_rows_and_the_published_figures(made):
 
 
 def test_names_are_escaped(area):
-    rows = (dataclasses.replace(area[0].rows[0], title="<b>bold</b>"),)
-    assert "<b>bold" not in report.to_html(report.Report([dataclasses.replace(area[0], rows=rows)]))
+    rows = (dataclasses.replace(area[0].rows[0], title="<b>bold</b> a|b"),)
+    odd = report.Report([dataclasses.replace(area[0], rows=rows)])
+    assert "<b>bold" not in report.to_html(odd) and r"a\|b" in report.to_markdown(odd)
 
 
 def test_labels_do_not_overlap():
