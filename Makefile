@@ -63,7 +63,7 @@ fpga: tools $(PLACERS)  ## what designs take of an FPGA (DEVICE="ecp5-25k ice40-
 	@$(RUN) subbyte.cli fpga $(SCHEME) --json build/fpga$(if $(BOARD),-$(BOARD)).json $(FPGA) \
 	  $(if $(BOARD),--board $(BOARD),$(foreach device,$(DEVICE),--device $(device)))
 
-report: tools $(INSTALLED)  ## compare all designs in build/report/report.html, from what area and fpga measured
+report: tools $(PLACERS)  ## compare all designs in build/report/report.html; runs area and fpga where they did not run
 	@$(RUN) subbyte.cli report
 
 figures: tools $(INSTALLED)  ## renew README.md's table of designs and its plot; needs LIBERTY="FILE..."

@@ -252,7 +252,7 @@ def _templates() -> jinja2.Environment:
 
 def _headline(report: Report) -> tuple[str, list[AreaRow], dict[str, str]]:
     """For README.md: the first library, its rows that are more than parts, and precisions for which an engine stands there."""
-    library, rows = next(iter(_libraries(report).items()))
+    library, rows = next(iter(_libraries(report).items()), ("", []))
     rows = [row for row in rows if row.kind != "part" and row.area is not None]
     ours = {precision for row in rows if row.scheme not in ("baselines", "file") for precision in row.macs}
     return library, rows, {key: title for key, title in _precisions(rows).items() if key in ours}
@@ -304,9 +304,10 @@ def write_readme(report: Report, readme, plot):
     _, end, after = rest.partition(README_MARKS[1])
     if not end:
         raise ValueError(f"{readme} must hold the lines {README_MARKS[0]!r} and {README_MARKS[1]!r}")
+    text, drawing = f"{before}{start}\n{readme_table(report)}{end}{after}", readme_plot(report)
     plot.parent.mkdir(parents=True, exist_ok=True)
-    plot.write_text(readme_plot(report), encoding="utf-8")
-    readme.write_text(f"{before}{start}\n{readme_table(report)}{end}{after}", encoding="utf-8")
+    plot.write_text(drawing, encoding="utf-8")
+    readme.write_text(text, encoding="utf-8")
 
 
 def to_html(report: Report) -> str:
@@ -334,8 +335,8 @@ def write(report: Report, folder) -> list[Path]:
     ValueError
         If there is nothing to report.
     """
-    if not any(part.rows for part in report.area):
-        raise ValueError("area must hold at least one row: run `subbyte area --json FILE` first")
+    if not any(part.rows for part in (*report.area, *report.fpga)):
+        raise ValueError("area and fpga must hold at least one row: run `subbyte area --json FILE` first")
     folder, written = Path(folder), []
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in (("report.html", to_html), ("report.md", to_markdown), ("report.json", to_json)):

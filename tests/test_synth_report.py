@@ -14,6 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from subbyte.cli import commands
+from subbyte.sim.toolchain import MissingTool
 from subbyte.synth import bars, plots, report, results
 from subbyte.synth.fpga_results import FpgaReport, FpgaRow
 from subbyte.synth.labels import place_labels
@@ -252,14 +253,35 @@ def test_command_says_what_is_wrong_with_a_file(tmp_path, text, message):
     assert done.exit_code == 2 and message in done.output
 
 
-def test_command_names_the_steps_that_did_not_run(tmp_path, monkeypatch):
-    """Without files it takes those of the steps before, and says what it takes and what it goes without."""
+def record(monkeypatch, step, outcome):
+    """Let a step write what was recorded, and end in this way."""
+    def main(arguments, **_):
+        if isinstance(outcome, Exception):
+            raise outcome
+        empty = {"rows": [], "tools": {}, "command": "subbyte fpga"}
+        Path(arguments[-1]).write_text(RECORDED.read_text() if step == "area" else json.dumps(empty))
+        return outcome
+
+    monkeypatch.setattr(f"subbyte.cli.report.measure_{step}.main", main)
+
+
+def test_command_runs_the_steps_that_did_not_run(tmp_path, monkeypatch):
+    """What they leave is taken the next time."""
     monkeypatch.setattr("subbyte.cli.report.build_root", lambda: tmp_path)
-    (tmp_path / "area.json").write_text(RECORDED.read_text())
+    record(monkeypatch, "area", 0)
+    record(monkeypatch, "fpga", 1)
+    first, second = run(), run()
+    assert first.exit_code == 0 and "area: not measured yet" in first.output and "fpga: not measured yet" in first.output
+    assert "fpga: some designs could not be measured" in first.output
+    for step in ("area", "fpga"):
+        assert f"{step}: as measured before, from {tmp_path / step}.json; `make {step}` measures again" in second.output
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_command_names_the_step_that_cannot_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("subbyte.cli.report.build_root", lambda: tmp_path)
+    record(monkeypatch, "area", 0)
+    record(monkeypatch, "fpga", MissingTool("nextpnr is missing: install it"))
     done = run()
-    assert done.exit_code == 0 and "area: as measured before" in done.output and "fpga: not measured" in done.output
-    (tmp_path / "area.json").unlink()
-    monkeypatch.setattr("subbyte.cli.report.measure_area.main",
-                        lambda arguments, **_: Path(arguments[1]).write_text(RECORDED.read_text()))
-    done = run()
-    assert done.exit_code == 0 and "area: not measured yet; measuring all designs" in done.output
+    assert done.exit_code == 0
+    assert "fpga: did not run, and the report goes without: nextpnr is missing: install it" in done.output
