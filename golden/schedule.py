@@ -60,12 +60,16 @@ class Timing:
         From draining a beat until it stands on ``outputs``.
     drain_beats
         Beats on ``outputs`` per tile.
+    kept
+        Tiles whose last term is performed and whose results have not left yet, at most: 1, or 2 where the drain has
+        registers of its own.
     """
 
     interval: int
     result: int
     output: int
     drain_beats: int
+    kept: int = 1
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,8 @@ def engine_timeline(
     """Predict the cycles of ``X[m, K] @ W[n, K].T`` on an array of ``rows`` x ``cols`` x ``lanes``.
 
     ``schedule`` is that of every tile, or a sequence of one for each of the tiles of rows. The last term of a group waits
-    until ``interval`` cycles after that of the group before; the last term of a tile waits until the tile before is drained.
+    until ``interval`` cycles after that of the group before; the last term of a tile waits until the tile ``kept`` before is
+    drained. A tile is drained after the one before.
     """
     for name, value in (("m", m), ("n", n)):
         if value < 1:
@@ -108,16 +113,17 @@ def engine_timeline(
     if len(schedules) != m_tiles:
         raise ValueError(f"schedule must be one, or one for each of the {m_tiles} tiles of rows, not {len(schedules)}")
     last = -1
-    group_free = drain_free = 0
+    group_free = 0
+    drained = [0] * timing.kept
     for tile in schedules * n_tiles:
         for index, group in enumerate(tile.groups):
             last = max(last + group.cycles, group_free)
             if index == len(tile.groups) - 1:
-                last = max(last, drain_free)
-                drain_free = last + timing.result + timing.drain_beats
+                last = max(last, drained[-timing.kept])
+                drained.append(max(last + timing.result, drained[-1]) + timing.drain_beats)
             group_free = last + timing.interval
     return Timeline(
-        cycles=drain_free + timing.output,
+        cycles=drained[-1] + timing.output,
         busy=n_tiles * sum(tile.cycles for tile in schedules),
         macs=n * sum(min(rows, m - i * rows) * tile.elements for i, tile in enumerate(schedules)),
         peak_macs=n_tiles * rows * cols * lanes * sum(

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cycle count that all engines share, on cases worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from subbyte.golden.schedule import GroupSchedule, Schedule, Timing, engine_timeline
@@ -31,3 +33,12 @@ def test_one_schedule_counts_for_every_tile():
 def test_a_schedule_is_missing():
     with pytest.raises(ValueError, match=r"^schedule must be one, or one for each of the 2 tiles of rows, not 1$"):
         engine_timeline(4, 8, [_tile(3)], TIMING, rows=2, cols=4, lanes=2)
+
+
+def test_two_tiles_of_results_may_be_kept():
+    """Short tiles wait for the drain of the tile before the last; the drain, without a gap, sets the pace."""
+    kept = replace(TIMING, kept=2)
+    # Last terms in cycles 1, 3, 8, 12; the results, there 3 cycles later, leave from 4, 8, 12, 16 on.
+    assert engine_timeline(2, 16, _tile(2), kept, rows=2, cols=4, lanes=2).cycles == 20 + 1
+    assert engine_timeline(2, 16, _tile(2), TIMING, rows=2, cols=4, lanes=2).cycles == 1 + 4 * 7 + 1
+    assert engine_timeline(2, 16, _tile(9), kept, rows=2, cols=4, lanes=2).cycles == 35 + 3 + 4 + 1

@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of an RSR engine, the widths and latencies that follow from them, and the checks of its operands."""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from ._rsr_codes import folded_bits
+from ._rsr_quantizer import GRANULARITIES, QuantizedWeight
+from .schedule import GroupSchedule, Schedule, Timeline, Timing, engine_timeline
+
+__all__ = ["FORMS", "MAX_K", "OUTPUTS", "RsrConfig", "check_weight"]
+
+FORMS = ("lookup", "tree")
+OUTPUTS = ("float32", "float16", "int32")
+MAX_K = 2**17
+"""Longest reduction whose sums binary32 holds exactly."""
+
+
+@dataclass(frozen=True)
+class RsrConfig:
+    """Parameters of an RSR engine: one object for golden model, packer and RTL.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Tokens and output channels of a tile, at least 1.
+    lanes : int
+        Elements of K per beat; a multiple of ``mu`` if ``form`` is "lookup".
+    form : "lookup" or "tree"
+        Sums of ``mu`` activations in a table that all columns share, or an adder tree for each column.
+    mu : 2 to 5
+        Activations of a table. 2: weights are stored five trits a byte. More: as folded codes, (1.67, 1.75, 1.6 bits a
+        weight for 3, 4, 5).
+    output : "float32", "float16" or "int32"
+        int32: the sums themselves, without scales.
+    granularity : "tensor" or "channel"
+        What shares a weight scale.
+    drain : int
+        Results per beat on ``outputs``; divides ``cols``.
+    max_k : int
+        Longest reduction; sets the width of the sums.
+    sum_stages : int
+        Register ranks of the compressor of a beat's terms, the last one behind its result.
+    chunk : int
+        Bits of the accumulator that are added in a cycle.
+    product_stages : 1 to 24
+        Pipeline stages of each scale's multiplier.
+    style : "compressor" or "carry_chain"
+        How a beat's terms are added: for silicon, or with the adders of an FPGA.
+    """
+
+    rows: int = 1
+    cols: int = 32
+    lanes: int = 64
+    form: str = "lookup"
+    mu: int = 2
+    output: str = "float32"
+    granularity: str = "tensor"
+    drain: int = 8
+    max_k: int = 16384
+    sum_stages: int = 2
+    chunk: int = 8
+    product_stages: int = 4
+    style: str = "compressor"
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "cols", "lanes", "mu", "drain", "max_k", "sum_stages", "chunk", "product_stages"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} must be an integer, not {value!r}")
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value!r}")
+        for name, choices in (("form", FORMS), ("output", OUTPUTS), ("granularity", GRANULARITIES),
+                              ("style", ("compressor", "carry_chain"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        if self.mu not in range(2, 6):
+            raise ValueError(f"mu must be 2 to 5, not {self.mu!r}")
+        if self.form == "lookup" and self.lanes % self.mu:
+            raise ValueError(f"lanes must be a multiple of mu {self.mu}, not {self.lanes!r}")
+        if self.cols % self.drain:
+            raise ValueError(f"drain must divide cols {self.cols}, not be {self.drain!r}")
+        if not self.lanes <= self.max_k <= MAX_K:
+            raise ValueError(f"max_k must be lanes {self.lanes} to {MAX_K}, not {self.max_k!r}")
+        if self.sum_stages > 8:
+            raise ValueError(f"sum_stages must be 1 to 8, not {self.sum_stages!r}")
+        if self.product_stages > 24:
+            raise ValueError(f"product_stages must be 1 to 24, not {self.product_stages!r}")
+
+    @property
+    def group(self) -> int:
+        """Weights that select one term: mu, or 1 in a tree."""
+        return self.mu if self.form == "lookup" else 1
+
+    @property
+    def has_trit_bytes(self) -> bool:
+        """Whether weights come five trits a byte; else as folded codes."""
+        return self.group <= 2
+
+    @property
+    def codes_per_beat(self) -> int:
+        """Codes of a ``weights`` beat."""
+        return ceil(self.cols * self.lanes / 5) if self.has_trit_bytes else self.cols * self.lanes // self.mu
+
+    @property
+    def code_bits(self) -> int:
+        """Width of a code."""
+        return 8 if self.has_trit_bytes else folded_bits(self.mu)
+
+    @property
+    def term_bits(self) -> int:
+        """Width of a table's sums, in offset binary, and of a term."""
+        return (255 * self.group).bit_length()
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Width of a sum, sign included: +128 K, from -128 times -1, fits."""
+        return (128 * self.max_k).bit_length() + 1
+
+    @property
+    def max_beats(self) -> int:
+        """Most beats of a tile."""
+        return ceil(self.max_k / self.lanes)
+
+    @property
+    def has_scales(self) -> bool:
+        """Whether results are scaled; else they are the sums."""
+        return self.output != "int32"
+
+    @property
+    def output_stages(self) -> int:
+        """Latency of the output unit: the sum of offset and result, then two products, each aligned and rounded."""
+        return 1 + 2 * (self.product_stages + 2) * self.has_scales
+
+    @property
+    def timing(self) -> Timing:
+        """Latencies of the engine; the RTL is built from the same stages and the benches assert the cycles.
+
+        A result: operands are registered, summed up in the heap, added chunk by chunk, taken into the shadow registers and
+        from there into those of the drain. Tiles end so far apart that a sum is taken before the next one reaches its chunk.
+        """
+        skew = ceil(self.accumulator_bits / self.chunk) - 1
+        return Timing(
+            interval=max(2, skew + 1),
+            result=1 + self.sum_stages + skew + 3,
+            output=self.output_stages,
+            drain_beats=self.rows * self.cols // self.drain,
+            kept=2,
+        )
+
+    def schedule(self, qweight: QuantizedWeight, activations: object = None) -> Schedule:
+        """One group: all of K, a term for each beat. The activations do not matter to this scheme."""
+        check_weight(qweight, self)
+        k = qweight.shape[1]
+        return Schedule((GroupSchedule(k, ceil(k / self.lanes), 1, format="ternary"),))
+
+    def timeline(self, m: int, n: int, schedule: Schedule) -> Timeline:
+        """Cycles, busy cycles, utilization and occupancy of ``X[m, K] @ W[n, K].T``."""
+        return engine_timeline(m, n, schedule, self.timing, rows=self.rows, cols=self.cols, lanes=self.lanes)
+
+    def cycles(self, m: int, n: int, k: int, schedule: Schedule) -> int:
+        """Exact cycles of the RTL from the first beat offered to the last output, streams always valid and ready."""
+        if schedule.elements != k:
+            raise ValueError(f"k must be the schedule's {schedule.elements}, not {k!r}")
+        return self.timeline(m, n, schedule).cycles
+
+
+def check_weight(qweight: QuantizedWeight, config: RsrConfig) -> None:
+    """Refuse, with a ValueError that names the rule, a weight that an engine of this config cannot take."""
+    if not isinstance(config, RsrConfig):
+        raise TypeError(f"config must be an RsrConfig, not {config!r}")
+    if not isinstance(qweight, QuantizedWeight):
+        raise TypeError(f"qweight must be a QuantizedWeight, not {type(qweight).__name__}")
+    if qweight.shape[1] > config.max_k:
+        raise ValueError(f"K must be at most max_k {config.max_k}, which the accumulator holds, not {qweight.shape[1]}")
+    if not config.has_scales:
+        return
+    if qweight.granularity == "channel" and config.granularity == "tensor":
+        raise ValueError("qweight.granularity must be 'tensor' like the config's, not 'channel'")
+    scales = qweight.scales
+    if not np.all((scales == 0) | (scales >= np.finfo(np.float32).tiny)):
+        raise ValueError("qweight.scales must be zero or normal float32 numbers")
