@@ -142,8 +142,69 @@ def _bitmod():
     )
 
 
+def _rsr():
+    from subbyte.golden import rsr
+
+    def pe(config):
+        from subbyte.pe.rsr import element
+
+        return element(config)
+
+    def scatter(config):
+        from subbyte.pe.rsr_scatter import RsrScatterPE
+
+        return RsrScatterPE(config.mu, config.max_k)
+
+    def array(config):
+        from subbyte.top.rsr import RsrArray
+
+        return RsrArray(config)
+
+    def engine(config):
+        from subbyte.top.rsr import RsrEngine
+
+        return RsrEngine(config)
+
+    def pack(x, qweight, config):
+        m_tiles, n_tiles = ceil(len(x) / config.rows), ceil(qweight.shape[0] / config.cols)
+        tokens = {"tokens": rsr.pack_tokens(x, config, n_tiles)} if config.has_scales else {}
+        return {**rsr.pack(qweight, config, m_tiles), "activations": rsr.pack_activations(x, config, n_tiles), **tokens}
+
+    def unpack(words, m, n, config):
+        y, *masks = rsr.unpack_outputs(words["outputs"], m, n, config)
+        return y, rsr.Flags(*masks)._asdict()
+
+    def golden(x, qweight, config):
+        y, flags = rsr.matmul(x, qweight, config, flags=True)
+        return y, flags._asdict()
+
+    return Scheme(
+        name="rsr",
+        title="RSR",
+        config=rsr.RsrConfig,
+        parts={"pe": pe, "scatter": scatter, "array": array, "engine": engine},
+        formats=("ternary-tensor", "ternary-channel"),
+        takes=lambda name, config: name == f"ternary-{config.granularity}",
+        quantize=lambda weight, fmt, config: rsr.quantize(weight, config.granularity),
+        activations=rsr.quantize_activations,
+        pack=pack,
+        unpack=unpack,
+        golden=golden,
+        reference=rsr.reference,
+        timeline=lambda x, qweight, config: config.timeline(len(x), qweight.shape[0], config.schedule(qweight, x)),
+        corners=(
+            {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "product_stages": 1},
+            {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "form": "tree", "granularity": "channel", "sum_stages": 1},
+            {"rows": 1, "cols": 4, "lanes": 12, "drain": 2, "mu": 3, "output": "float16", "chunk": 30},
+            {"rows": 1, "cols": 2, "lanes": 15, "drain": 1, "mu": 5, "output": "int32", "max_k": 65536, "sum_stages": 4},
+            {"rows": 2, "cols": 4, "lanes": 16, "drain": 4, "mu": 4, "style": "carry_chain", "max_k": 16},
+        ),
+    )
+
+
 _MAKERS = {  # one line a scheme
     "bitmod": _bitmod,
+    "rsr": _rsr,
 }
 
 NAMES = tuple(_MAKERS)

@@ -15,7 +15,7 @@ __all__ = ["FORMS", "MAX_K", "OUTPUTS", "RsrConfig", "check_weight"]
 
 FORMS = ("lookup", "tree")
 OUTPUTS = ("float32", "float16", "int32")
-MAX_K = 2**17
+MAX_K = 2**16
 """Longest reduction whose sums binary32 holds exactly."""
 
 

@@ -58,8 +58,9 @@ class CountingCore(wiring.Component):
     With ``grouped`` false there are no group scales, but constants of rows and of the tile.
     """
 
-    def __init__(self, config, max_passes, grouped=True):
+    def __init__(self, config, max_passes, grouped=True, tiles_kept=1):
         self.config = config
+        self.tiles_kept = tiles_kept
         self.group_beats, self.max_terms, self.max_passes, self.interval = GROUP_BEATS, 3, max_passes, INTERVAL
         self.max_groups = 5
         self.weights_layout = data.StructLayout({"codes": data.ArrayLayout(8, config.cols), "terms": 2, "passes": 2})
@@ -146,11 +147,11 @@ def product_operands(rng, groups, tiles, grouped=True):
     return streams, pack_beats(OUTPUTS, data=results, last=np.tile([0, 0, 0, 1], tiles))
 
 
-@pytest.mark.parametrize("max_passes, grouped", [(1, True), (2, True), (1, False)])
-def test_shell(max_passes, grouped):
+@pytest.mark.parametrize("max_passes, grouped, tiles_kept", [(1, True, 1), (2, True, 1), (1, False, 1), (1, False, 2)])
+def test_shell(max_passes, grouped, tiles_kept):
     """Groups of all lengths, terms and passes; waits for the interval and for the drain; every pause; exact cycles."""
-    core = CountingCore(CountingConfig(), max_passes, grouped)
-    verilog = to_verilog(Engine(core), name := f"counting_engine_{max_passes}_{grouped:d}")
+    core = CountingCore(CountingConfig(), max_passes, grouped, tiles_kept)
+    verilog = to_verilog(Engine(core), name := f"counting_engine_{max_passes}_{grouped:d}_{tiles_kept}")
     fields = {"weights": WEIGHTS, "activations": ACTIVATIONS, "scales": SCALES[grouped],
               **({} if grouped else {"tokens": TOKENS})}
     model = StreamModel(verilog, name, inputs={key: payload_bits(value) for key, value in fields.items()},
@@ -164,8 +165,9 @@ def test_shell(max_passes, grouped):
         [(4, 1, max_passes), (4, 3, max_passes), (3, 2, max_passes)],
         [(1, 2, max_passes), ],
     ]
-    # The results are there one cycle after the last term, the constants two.
-    timing = Timing(interval=INTERVAL, result=2, output=1, drain_beats=4)
+    # The results are there one cycle after the last term; constants that must be taken, or a copy of the results, two.
+    result = 2 if grouped or tiles_kept == 2 else 1
+    timing = Timing(interval=INTERVAL, result=result, output=1, drain_beats=4, kept=tiles_kept)
     for index, groups in enumerate(shapes):
         # A group may only be shorter than GROUP_BEATS at the tile's end.
         groups = [(GROUP_BEATS, *rest) for _, *rest in groups[:-1]] + [groups[-1]]

@@ -286,7 +286,7 @@ def test_utilization():
     (lambda: RsrConfig(mu=6), "mu must be 2 to 5, not 6"),
     (lambda: RsrConfig(mu=3), "lanes must be a multiple of mu 3, not 64"),
     (lambda: RsrConfig(drain=5), "drain must divide cols 32, not be 5"),
-    (lambda: RsrConfig(max_k=2**18), "max_k must be lanes 64 to 131072, not 262144"),
+    (lambda: RsrConfig(max_k=2**18), "max_k must be lanes 64 to 65536, not 262144"),
     (lambda: RsrConfig(form="scatter"), "form must be one of lookup, tree, not 'scatter'"),
     (lambda: rsr.matmul(np.zeros((1, 200), int), rsr.from_ternary(np.zeros((1, 200), int)), RsrConfig(max_k=100)),
      "K must be at most max_k 100, which the accumulator holds, not 200"),

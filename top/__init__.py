@@ -3,5 +3,6 @@
 """The engines, and the shell that all of them share."""
 
 from .bitmod import BitModEngine
+from .rsr import RsrEngine
 
-__all__ = ["BitModEngine"]
+__all__ = ["BitModEngine", "RsrEngine"]

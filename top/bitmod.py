@@ -76,6 +76,7 @@ class BitModCore(wiring.Component):
         self.max_passes = 1
         self.max_groups = config.max_groups
         self.interval = config.timing.interval
+        self.tiles_kept = config.timing.kept
         has_special_values = bool(float_formats(config))
         self.weights_layout = data.StructLayout({
             "codes": data.ArrayLayout(data.ArrayLayout(config.code_bits, config.lanes), config.cols),

@@ -57,7 +57,7 @@ def unit_members(core) -> dict:
     enable : the unit's registers move only with it.
     results, columns : the results and their output channels' constants.
     row, common : the row's constant and the tile's, if the scheme has them.
-    flags : of the tile, as the core gave them.
+    flags : of the tile, as the core gave them, if it has any.
     payload : of ``outputs``, without ``last``.
     """
     constants, drain = core.constants, core.config.drain
@@ -67,6 +67,6 @@ def unit_members(core) -> dict:
         "columns": In(data.ArrayLayout(constants.column, drain)),
         **({} if constants.row is None else {"row": In(constants.row)}),
         **({} if constants.tile is None else {"common": In(constants.tile)}),
-        "flags": In(core.flags_layout),
+        **({"flags": In(core.flags_layout)} if core.flags_layout.size else {}),
         "payload": Out(data.StructLayout(core.output_fields)),
     }

@@ -6,15 +6,16 @@ A core owns arithmetic and nothing else. It is a component with
 
 * attributes ``config`` (rows, cols, lanes, drain), ``group_beats``, ``max_terms``, ``max_passes``, ``max_groups`` (of a
   tile), ``interval`` (shortest distance of group ends, at least 2: the cycle after a tile's end takes its constants),
-  ``weights_layout``, ``activations_layout``, ``result_shape``, ``flags_layout``, ``output_fields``, ``errors_layout``,
-  ``settings`` (members that become ports of the engine);
+  ``tiles_kept`` (1, or 2 if the drain shall have registers of its own, so that tiles may be shorter than their way to
+  ``outputs``), ``weights_layout``, ``activations_layout``, ``result_shape``, ``flags_layout``, ``output_fields``,
+  ``errors_layout``, ``settings`` (members that become ports of the engine);
 * ``constants``, the :class:`~subbyte.top.constants.Constants` it takes beside weights and activations;
 * ``output_unit()``, a new component with :func:`~subbyte.top.constants.unit_members` and ``latency`` (in cycles with
   ``enable``);
 * members :meth:`core_members` lists, ``settings`` added.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,8 +39,8 @@ def core_members(core) -> dict[str, wiring.Member]:
     step : the term that is performed; ``weights``, ``activations`` are those of its beat.
     scales : of the group, with the step that is its last; only if the scheme has group scales.
     terms, passes : what the beat on ``weights`` takes, combinational.
-    results, flags, done : of a finished tile, as :class:`~subbyte.top.drain.Drain` wants them.
-    errors : what is wrong in this cycle.
+    results, flags, done : of a finished tile, as :class:`~subbyte.top.drain.Drain` wants them; flags if there are any.
+    errors : what is wrong in this cycle, if the core knows errors of its own.
     """
     config = core.config
     has_scales = core.constants.group is not None
@@ -51,9 +52,9 @@ def core_members(core) -> dict[str, wiring.Member]:
         "terms": Out(range(core.max_terms + 1)),
         "passes": Out(range(core.max_passes + 1)),
         "results": Out(data.ArrayLayout(data.ArrayLayout(core.result_shape, config.cols), config.rows)),
-        "flags": Out(core.flags_layout),
+        **({"flags": Out(core.flags_layout)} if core.flags_layout.size else {}),
         "done": Out(1),
-        "errors": Out(core.errors_layout),
+        **({"errors": Out(core.errors_layout)} if core.errors_layout.size else {}),
     }
 
 
@@ -69,7 +70,8 @@ class Engine(wiring.Component):
         Operands; ``last`` in the last beat of a tile.
     scales : In(stream)
         A beat for each group (``data.group``), accepted with the group's last term, if the scheme has group scales;
-        then, ``last`` set, one with the tile's constants (``data.tile``).
+        then, ``last`` set, one with the tile's constants (``data.tile``). Without group scales it stays on the stream
+        until the tile's results have left.
     tokens : In(stream)
         A beat for each tile, accepted with its constants; only if the scheme has constants of rows.
     outputs : Out(stream)
@@ -133,8 +135,9 @@ class Engine(wiring.Component):
             drain.begin.eq(advance & last.tile),
             drain.done.eq(core.done),
             drain.results.eq(core.results),
-            drain.flags.eq(core.flags),
         ]
+        if core.flags_layout.size:
+            m.d.comb += drain.flags.eq(core.flags)
         wiring.connect(m, wiring.flipped(self.outputs), drain.outputs)
         self._collect_errors(m, sequencer, activations, constants_due)
         return m
@@ -181,40 +184,46 @@ class Engine(wiring.Component):
         return 0 if self.core.constants.group is None else ~self.scales.valid
 
     def _take_scales(self, m, sequencer, drain):
-        """Scales of a group go to the core with its last term; the constants after a tile's last group go to the drain."""
+        """Scales of a group go to the core with its last term, constants to the drain.
+
+        Returns whether a beat of constants is due on ``scales``, which then blocks the scales of the next group.
+        """
         constants = self.core.constants
-        constants_due, constants_there = Signal(), Signal()
-        group_end = 0 if constants.group is None else sequencer.advance & sequencer.last.group
+        constants_due, constants_there, taken = Signal(), Signal(), Signal()
         m.d.comb += [
             constants_there.eq(self.scales.valid),
-            self.scales.ready.eq(group_end | drain.load),
             drain.constants.eq(self.scales.payload.data.tile),
-            drain.load.eq(constants_due & constants_there),
         ]
-        if constants.group is not None:
-            m.d.comb += self.core.scales.eq(self.scales.payload.data.group)
         if constants.row is not None:
             m.d.comb += [
                 constants_there.eq(self.scales.valid & self.tokens.valid),
-                self.tokens.ready.eq(drain.load),
+                self.tokens.ready.eq(taken),
                 drain.tokens.eq(self.tokens.payload),
             ]
+        if constants.group is None:
+            m.d.comb += [drain.load.eq(constants_there), taken.eq(drain.leaves), self.scales.ready.eq(taken)]
+            return Const(0, 1)
+        m.d.comb += [
+            self.core.scales.eq(self.scales.payload.data.group),
+            drain.load.eq(constants_due & constants_there),
+            taken.eq(drain.load),
+            self.scales.ready.eq(sequencer.advance & sequencer.last.group | taken),
+        ]
         with m.If(sequencer.advance & sequencer.last.tile):
             m.d.sync += constants_due.eq(1)
-        with m.Elif(drain.load):
+        with m.Elif(taken):
             m.d.sync += constants_due.eq(0)
         return constants_due
 
     def _collect_errors(self, m, sequencer, activations, constants_due):
         found, last = Signal(self.errors_layout), sequencer.last
+        must_be_last = constants_due if self.core.constants.group is not None else 1
         m.d.comb += [
             found.k_mismatch.eq(
                 sequencer.advance & last.beat & (self.weights.payload.last != (activations.payload.last & last.group))
             ),
             found.k_too_long.eq(sequencer.advance & (sequencer.index.group == self.core.max_groups)),
-            found.scales_order.eq(
-                self.scales.valid & self.scales.ready & (self.scales.payload.last != constants_due)
-            ),
+            found.scales_order.eq(self.scales.valid & self.scales.ready & (self.scales.payload.last != must_be_last)),
         ]
         for name in self.core.errors_layout.members:
             m.d.comb += found[name].eq(self.core.errors[name])

@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+# amaranth: UnusedElaboratable=no
+"""RSR's processing elements and engine, bit for bit against golden, under Verilator."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from subbyte.cli.schemes import scheme
+from subbyte.golden import rsr
+from subbyte.golden._rsr_codes import folded_bits, table_entries
+from subbyte.golden._rsr_pack import column_offsets, weight_fields
+from subbyte.golden.packing import Field, pack_beats, payload_bits, unpack_beats
+from subbyte.golden.rsr import QuantizedActivations, RsrConfig
+from subbyte.sim.cocotb_run import resolve_seed
+from subbyte.sim.engine_run import EngineModel
+from subbyte.sim.kept import kept_verilog
+from subbyte.sim.stream_model import StreamError, StreamModel
+from subbyte.tb.rsr_tops import ArrayFault, ArrayTop, EngineFault, FaultyEngine, ScatterFault, ScatterTop
+from subbyte.top.emit import to_verilog
+
+CORNERS = [-128, -128, -127, -1, 0, 0, 1, 127]
+
+
+def random_activations(rng, *shape):
+    """Anything, and many corners."""
+    return np.where(rng.random(shape) < 0.5, rng.choice(CORNERS, shape), rng.integers(-128, 128, shape))
+
+
+def stream_model(top, name, key, fields, output):
+    """A compiled test top that has one stream in and one out."""
+    verilog = kept_verilog(name, key, lambda: to_verilog(top(), name))
+    return StreamModel(verilog, name, inputs={"beats": payload_bits(fields)}, outputs=output)
+
+
+def check_faults(run, expected, faults):
+    """Good without a fault; each kept fault gives other words, or too many or too few of them."""
+    for fault in faults:
+        try:
+            got = run(fault)
+        except StreamError:
+            got = None
+        same = got is not None and np.array_equal(got, expected)
+        if fault == 0:
+            np.testing.assert_array_equal(got, expected)
+        else:
+            assert not same, f"the bench stays green with {fault.name}"
+
+
+# The array: tables, decoders, elements
+
+
+def exhaustive_tiles(config, rng):
+    """Operands of tiles: single beats in which each group, of each column, meets each code; then longer ones."""
+    group = 5 if config.has_trit_bytes else config.group  # each byte's 243 codes, at either place
+    every = np.array(list(product((-1, 0, 1), repeat=group)))
+    trits = config.cols * config.lanes
+    groups = -(-trits // group)
+    order = np.argsort(rng.random((groups, len(every))), axis=1)
+    beats = every[order].transpose(1, 0, 2).reshape(len(every), -1)[:, :trits]
+    for beat in beats:
+        yield random_activations(rng, config.rows, config.lanes), beat.reshape(config.cols, config.lanes)
+    for beats in (2, 3, config.max_beats):
+        k = beats * config.lanes
+        x, w = random_activations(rng, config.rows, k), rng.integers(-1, 2, (config.cols, k))
+        x[0], w[0], w[-1] = -128, -1, 1
+        yield x, w
+
+
+def array_cycles(config, tiles, rng):
+    """Beats for the top, with idle ones between and within tiles, and the sums expected of each tile."""
+    weight = weight_fields(config)[0]
+    fields = [Field("activations", 8, config.rows * config.lanes), weight, *(Field(n, 1) for n in ("valid", "first", "last"))]
+    cycles, expected = [], []
+    shortest = config.timing.interval
+    for x, w in tiles:
+        qweight = rsr.from_ternary(w)
+        codes = unpack_beats(weight_fields(config), rsr.pack(qweight, config)["weights"])["codes"]
+        beats = x.reshape(config.rows, -1, config.lanes).transpose(1, 0, 2).reshape(len(codes), -1)
+        sums = rsr.matmul(x, qweight, replace(config, output="int32")) - column_offsets(qweight, config)
+        expected.append(sums.ravel())
+        idle = [(rng.integers(-128, 128, beats.shape[1]), rng.integers(0, 1 << weight.width, codes.shape[1]), 0, 1, 1)]
+        for i, (a, c) in enumerate(zip(beats, codes, strict=True)):
+            ends = i == len(codes) - 1
+            cycles += idle * max(int(rng.random() < 0.2), ends * (shortest - len(codes)))
+            cycles.append((a, c, 1, int(i == 0), int(ends)))
+    columns = [np.array(column) for column in zip(*cycles, strict=True)]
+    words = pack_beats(fields, **{f.name: column for f, column in zip(fields, columns, strict=True)})
+    bits = Field("sums", config.accumulator_bits, config.rows * config.cols)
+    mask = (1 << config.accumulator_bits) - 1
+    return fields, words, bits, pack_beats([bits], sums=np.array(expected) & mask)
+
+
+@pytest.mark.parametrize("settings", [
+    {"lanes": 10, "cols": 3, "rows": 2}, {"lanes": 10, "cols": 3, "form": "tree", "sum_stages": 3},
+    {"lanes": 6, "cols": 2, "mu": 3}, {"lanes": 8, "cols": 1, "mu": 4, "sum_stages": 1, "chunk": 40},
+    {"lanes": 10, "cols": 1, "mu": 5, "style": "carry_chain"}, {"lanes": 7, "cols": 3, "form": "tree", "style": "carry_chain"},
+], ids=lambda settings: "_".join(map(str, settings.values())))
+def test_array(settings):
+    """Every code of a table, every trit byte at either place, the longest sum; pauses; each kept fault is detected."""
+    config = RsrConfig(**{"drain": 1, "rows": 1, **settings, "max_k": 8 * settings["lanes"]})
+    rng = np.random.default_rng(seed := resolve_seed())
+    fields, words, bits, expected = array_cycles(config, list(exhaustive_tiles(config, rng)), rng)
+    model = stream_model(lambda: ArrayTop(config), "rsr_array_top", config, fields, {"sums": payload_bits([bits])})
+
+    def run(fault):
+        return model.run({"beats": words}, {"sums": len(expected)}, seed=seed, hold={"fault": int(fault)}).outputs["sums"]
+
+    check_faults(run, expected, ArrayFault)
+
+
+# The scatter element
+
+
+@pytest.mark.parametrize("block", [2, 3])
+def test_scatter(block):
+    """Every code, equal codes in a row, zero codes, skipped activations, vectors as close as they may come; kept faults."""
+    rng = np.random.default_rng(seed := resolve_seed())
+    entries = table_entries(block)
+    every = np.array(list(product((-1, 0, 1), repeat=block)))
+    vectors = [every, np.repeat(every, 3, axis=0), *(np.full((2 * entries, block), trit) for trit in (-1, 0, 1))]
+    vectors += [rng.integers(-1, 2, (int(rng.integers(entries, 4 * entries)), block)) for _ in range(20)]
+    max_k = max(map(len, vectors))
+    fields = [Field("activation", 8), Field("code", folded_bits(block)), *(Field(n, 1) for n in ("valid", "skip", "last"))]
+    cycles, expected = [], []
+    for number, w in enumerate(vectors):
+        v = np.full(len(w), -128) if number in (2, 4) else random_activations(rng, len(w))
+        skipped = (v == 0) & (rng.random(len(w)) < 0.7)
+        expected.append(rsr.index_matmul(v, rsr.preprocess(w, block)))
+        for i, code in enumerate(rsr.fold(w)):
+            if rng.random() < 0.1:
+                cycles.append((rng.integers(-128, 128), code, 0, 0, 1))
+            noise = rng.integers(-128, 128) if skipped[i] else v[i]
+            cycles.append((noise, code, 1, int(skipped[i]), int(i == len(w) - 1)))
+    words = pack_beats(fields, **{f.name: np.array(c) for f, c in zip(fields, zip(*cycles, strict=True), strict=True)})
+    bits = Field("outputs", (128 * max_k).bit_length() + 1, block)
+    expected = pack_beats([bits], outputs=np.array(expected))
+    model = stream_model(lambda: ScatterTop(block, max_k), "rsr_scatter_top", (block, max_k), fields,
+                         {"vectors": payload_bits([bits])})
+
+    def run(fault):
+        hold = {"fault": int(fault)}
+        return model.run({"beats": words}, {"vectors": len(expected)}, seed=seed, hold=hold).outputs["vectors"]
+
+    check_faults(run, expected, ScatterFault)
+
+
+# The engine
+
+
+def engine_operands(rng, m, n, k, config):
+    """Random operands; scales of all sizes, an overflow among them."""
+    channels = n if config.granularity == "channel" else ()
+    scale = np.exp2(rng.uniform(-4, 4, channels)).astype(np.float32)
+    x = QuantizedActivations(random_activations(rng, m, k), np.exp2(rng.uniform(-12, 4, m)).astype(np.float32))
+    x.scales[rng.integers(m)] = rng.choice([0, 1e-38, 3e38 if config.output == "float32" else 100])
+    return x, rsr.from_ternary(rng.integers(-1, 2, (n, k)), scale)
+
+
+CONFIGS = {
+    "lookup": RsrConfig(rows=2, cols=4, lanes=12, drain=2, max_k=240),
+    "tree": RsrConfig(rows=1, cols=6, lanes=9, drain=1, form="tree", granularity="channel", output="float16", product_stages=2,
+                      max_k=180, sum_stages=1),
+    "integers": RsrConfig(rows=3, cols=2, lanes=6, drain=2, mu=3, output="int32", max_k=65536, chunk=9),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_engine(name):
+    """Ragged shapes, exact cycles; pauses on each stream alone and on all; a reset on the way; tiles of one beat."""
+    config, seed = CONFIGS[name], resolve_seed()
+    model = EngineModel(scheme("rsr"), config)
+    rng = np.random.default_rng(seed)
+    for m, n, k in ((1, 1, 1), (2 * config.rows + 1, 2 * config.cols + 1, 3 * config.lanes - 1), (4, 4 * config.cols, 7),
+                    (config.rows, 3 * config.cols, 240 if config.max_k > 1000 else config.max_k)):
+        x, qweight = engine_operands(rng, m, n, k, config)
+        clean = model.run(x, qweight, seed=seed)
+        streams = ("weights", "activations", "scales", *(["tokens"] if config.has_scales else []))
+        knobs = [{"idle": {stream: 0.7}} for stream in streams]
+        knobs += [{"backpressure": 0.8}, {"idle": 0.3, "backpressure": 0.5},
+                  {"reset_at": int(rng.integers(1, clean.run.cycles))}]
+        for result in (clean, *(model.run(x, qweight, seed=seed, **chosen) for chosen in knobs)):
+            assert not result.problems, (m, n, k, result.problems)
+        assert np.isinf(clean.y.astype(float)).any() == any(mask.any() for mask in clean.flags.values())
+
+
+def test_engine_faults():
+    """Each kept fault turns a run red."""
+    config, seed = CONFIGS["lookup"], resolve_seed()
+    faulty = replace(scheme("rsr"), name="rsr_faulty", parts={"engine": FaultyEngine})
+    model = EngineModel(faulty, config)
+    rng = np.random.default_rng(seed)
+    operands = [engine_operands(rng, 4, 16, k, config) for k in (12, 30)]
+    for fault in EngineFault:
+        problems = []
+        for x, qweight in operands:
+            try:
+                problems += model.run(x, qweight, seed=seed, hold={"fault": int(fault)}, idle=0.2, backpressure=0.3,
+                                      timeout_cycles=500).problems
+            except StreamError as error:
+                problems.append(str(error))
+        assert bool(problems) == (fault != EngineFault.NONE), f"{fault.name}: {problems}"
+
+
+def test_error_flags():
+    """Streams that disagree, constants without ``last``, a tile too long: each raises its flag and no other."""
+    config = CONFIGS["integers"]
+    config = replace(config, max_k=18)
+    model = EngineModel(scheme("rsr"), config)
+    x, qweight = engine_operands(np.random.default_rng(1), 3, 2, 18, config)
+    words = scheme("rsr").pack(x, qweight, config)
+
+    def errors(**changed):
+        run = model.model.run({**words, **changed}, {"outputs": 3}, seed=1)
+        return [name for i, name in enumerate(("k_mismatch", "k_too_long", "scales_order")) if run.status["errors"] >> i & 1]
+
+    def without_last(stream, beat):
+        spoiled = words[stream].copy()
+        bits = np.unpackbits(spoiled[beat], bitorder="little")
+        bits[np.flatnonzero(bits)[-1]] = 0  # the payload's top bit
+        spoiled[beat] = np.packbits(bits, bitorder="little")
+        return {stream: spoiled}
+
+    assert errors() == []
+    assert errors(**without_last("activations", -1)) == ["k_mismatch"]
+    assert errors(**without_last("scales", -1)) == ["scales_order"]
+    longer = {name: np.concatenate([words[name][:1], words[name]]) for name in ("weights", "activations")}
+    assert errors(**longer) == ["k_too_long"]
