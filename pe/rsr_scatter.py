@@ -85,11 +85,17 @@ class RsrScatterPE(wiring.Component):
         write = delay(m, self.valid & ~self.skip, 1, "write", reset=True)
         chosen = self._choose(m, code[:-1], write)
         buckets = [Signal(self.width, name=f"bucket_{t + 1}", reset_less=True) for t in range(self.entries)]
-        total = self._add(m, self._old(m, buckets, chosen, swap), activation, code[-1], "total")
+        old, total = Signal(self.width), Signal(self.width)
+        m.d.comb += [
+            old.eq(self._old(m, buckets, chosen, swap)),
+            total.eq(self._add(m, old, activation, code[-1], "activation")),
+        ]
+        fresh = Signal(init=1)  # out of reset the buckets hold anything
+        m.d.sync += fresh.eq(0)
         for t, bucket in enumerate(buckets):
             with m.If(chosen[t]):
                 m.d.sync += bucket.eq(total)
-            with m.Elif(swap):
+            with m.Elif(swap | fresh):
                 m.d.sync += bucket.eq(0)
         return buckets
 
@@ -105,9 +111,9 @@ class RsrScatterPE(wiring.Component):
 
     def _add(self, m, total, addend, negate, name):
         """Sum or difference, of ``width`` bits."""
-        wide = Signal(signed(self.width), name=f"{name}_addend")
-        m.d.comb += wide.eq(addend)
-        operand = wide ^ negate.replicate(self.width)
+        wide = Signal(signed(self.width), name=f"{name}_wide")
+        operand = Signal(self.width, name=f"{name}_operand")
+        m.d.comb += [wide.eq(addend), operand.eq(wide ^ negate.replicate(self.width))]
         # Two equal bits below make the carry.
         return carry_select_add(m, Cat(negate, total), Cat(negate, operand))[1:]
 
@@ -126,7 +132,12 @@ class RsrScatterPE(wiring.Component):
         digits = folded_digits(self.block)[1:]
         for i in range(self.block):
             plus, minus = (Cat(position[t] for t in range(self.entries) if digits[t][i] == digit).any() for digit in (1, -1))
-            kept = Mux(position[0], 0, self.outputs[i])
-            addend = bucket & (plus | minus).replicate(self.width)
-            m.d.sync += self.outputs[i].eq(self._add(m, kept[:self.width], addend.as_signed(), minus, f"output_{i}"))
+            kept, addend = Signal(self.width, name=f"kept_{i}"), Signal(signed(self.width), name=f"addend_{i}")
+            negate = Signal(name=f"negate_{i}")
+            m.d.comb += [
+                kept.eq(Mux(position[0], 0, self.outputs[i])),
+                addend.eq(bucket & (plus | minus).replicate(self.width)),
+                negate.eq(minus),
+            ]
+            m.d.sync += self.outputs[i].eq(self._add(m, kept, addend, negate, f"output_{i}"))
         m.d.sync += self.done.eq(position[-1])

@@ -33,11 +33,7 @@ class ArrayFault(enum.IntEnum):
 
 
 class _FaultyArray(RsrArray):
-    """An array with a port ``fault``."""
-
-    def __init__(self, config, fault):
-        self.fault = fault
-        super().__init__(config)
+    """An array with a ``fault``, set before it is elaborated."""
 
     def _place_tables(self, m, platform):
         faulty = []
@@ -63,8 +59,8 @@ class ArrayTop(wiring.Component):
     """An array, a cycle a beat of ``beats``, whether it is valid or not; the sums of each tile come out."""
 
     def __init__(self, config: RsrConfig):
-        self.config = config
-        inner = RsrArray(config).signature.members
+        self._array = _FaultyArray(config)
+        inner = self._array.signature.members
         self.inputs = {name: inner[name].shape for name in ("activations", "codes", "valid", "first", "last")}
         super().__init__({
             "fault": In(ArrayFault),
@@ -74,7 +70,8 @@ class ArrayTop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.array = array = _FaultyArray(self.config, self.fault)
+        m.submodules.array = array = self._array
+        array.fault = self.fault
         beat = self.beats.payload
         m.d.comb += [
             self.beats.ready.eq(1),
@@ -101,11 +98,7 @@ class ScatterFault(enum.IntEnum):
 
 
 class _FaultyScatter(RsrScatterPE):
-    """A scatter element with a port ``fault``."""
-
-    def __init__(self, block, max_k, fault):
-        self.fault = fault
-        super().__init__(block, max_k)
+    """A scatter element with a ``fault``, set before it is elaborated."""
 
     def _choose(self, m, magnitude, write):
         chosen = super()._choose(m, magnitude, write)
@@ -123,8 +116,8 @@ class ScatterTop(wiring.Component):
     """A scatter element, a cycle a beat of ``beats``, whether it is valid or not; the outputs of each vector come out."""
 
     def __init__(self, block: int, max_k: int):
-        self.block, self.max_k = block, max_k
-        outputs = RsrScatterPE(block, max_k).signature.members["outputs"].shape
+        self._scatter = _FaultyScatter(block, max_k)
+        outputs = self._scatter.signature.members["outputs"].shape
         self.inputs = {"activation": signed(8), "code": folded_bits(block), "valid": 1, "skip": 1, "last": 1}
         super().__init__({
             "fault": In(ScatterFault),
@@ -134,7 +127,8 @@ class ScatterTop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scatter = scatter = _FaultyScatter(self.block, self.max_k, self.fault)
+        m.submodules.scatter = scatter = self._scatter
+        scatter.fault = self.fault
         beat = self.beats.payload
         wrong_sign = (self.fault == ScatterFault.SIGN_OF_A_CODE) & (beat.code[:-1] == 2)
         m.d.comb += [

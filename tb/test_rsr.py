@@ -85,7 +85,7 @@ def array_cycles(config, tiles, rng):
         idle = [(rng.integers(-128, 128, beats.shape[1]), rng.integers(0, 1 << weight.width, codes.shape[1]), 0, 1, 1)]
         for i, (a, c) in enumerate(zip(beats, codes, strict=True)):
             ends = i == len(codes) - 1
-            cycles += idle * max(int(rng.random() < 0.2), ends * (shortest - len(codes)))
+            cycles += idle * max(int(i == 1 or rng.random() < 0.2), ends * (shortest - len(codes)))
             cycles.append((a, c, 1, int(i == 0), int(ends)))
     columns = [np.array(column) for column in zip(*cycles, strict=True)]
     words = pack_beats(fields, **{f.name: column for f, column in zip(fields, columns, strict=True)})
@@ -97,7 +97,7 @@ def array_cycles(config, tiles, rng):
 @pytest.mark.parametrize("settings", [
     {"lanes": 10, "cols": 3, "rows": 2}, {"lanes": 10, "cols": 3, "form": "tree", "sum_stages": 3},
     {"lanes": 6, "cols": 2, "mu": 3}, {"lanes": 8, "cols": 1, "mu": 4, "sum_stages": 1, "chunk": 40},
-    {"lanes": 10, "cols": 1, "mu": 5, "style": "carry_chain"}, {"lanes": 7, "cols": 3, "form": "tree", "style": "carry_chain"},
+    {"lanes": 5, "cols": 1, "mu": 5, "style": "carry_chain"}, {"lanes": 7, "cols": 3, "form": "tree", "style": "carry_chain"},
 ], ids=lambda settings: "_".join(map(str, settings.values())))
 def test_array(settings):
     """Every code of a table, every trit byte at either place, the longest sum; pauses; each kept fault is detected."""
