@@ -63,7 +63,7 @@ class RsrConfig:
     max_k: int = 16384
     sum_stages: int = 2
     chunk: int = 8
-    product_stages: int = 4
+    product_stages: int = 2
     style: str = "compressor"
 
     def __post_init__(self) -> None:

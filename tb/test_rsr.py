@@ -156,7 +156,7 @@ def engine_operands(rng, m, n, k, config):
     channels = n if config.granularity == "channel" else ()
     scale = np.exp2(rng.uniform(-4, 4, channels)).astype(np.float32)
     x = QuantizedActivations(random_activations(rng, m, k), np.exp2(rng.uniform(-12, 4, m)).astype(np.float32))
-    x.scales[rng.integers(m)] = rng.choice([0, 1e-38, 3e38 if config.output == "float32" else 100])
+    x.scales[rng.integers(m)] = rng.choice([0, 1.2e-38, 3e38 if config.output == "float32" else 100])
     return x, rsr.from_ternary(rng.integers(-1, 2, (n, k)), scale)
 
 
