@@ -79,7 +79,7 @@ _scheme_argument = click.argument("scheme", metavar="SCHEME", callback=_scheme)
 _set_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
                            help="A parameter of the engine; repeat for more. An unknown one lists all.")
 _format_option = click.option("--format", "fmt", metavar="NAME", help="Weight format; an unknown one lists all. "
-                              "Default: the first that the engine takes (bitmod: bitmod-fp4).")
+                              "Default: the first that the engine takes (bitmod: bitmod-fp4, rsr: ternary-tensor).")
 _group_option = click.option("--group-size", metavar="N", help="Weights that share a scale: --set group_size=N.")
 _weights_option = click.option("--weights", "path", metavar="FILE", required=True,
                                help="A .gguf, .safetensors or .npz file.")
@@ -111,7 +111,7 @@ def verilog(scheme, settings, part, target, output):
     """Generate an engine, or one of its processing elements, as Verilog-2005.
 
     \b
-    Schemes: bitmod.  The manifest holds ports, payload layouts, parameters and latencies.
+    Schemes: bitmod, rsr.  The manifest holds ports, payload layouts, parameters and latencies.
 
     \b
     Example:
@@ -145,7 +145,7 @@ def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output):
     error = qweight.dequantize() - weight
     _show(f"{tensor} of {Path(path).name}", [
         ("weights", f"N x K = {weight.shape[0]} x {weight.shape[1]}"),
-        ("format", f"{fmt}, groups of {config.group_size}"),
+        ("format", f"{fmt}, {scheme.shared(config)}"),
         ("bits per weight", f"{qweight.bits_per_weight:.3f}"),
         ("error, rms", f"{rms(error):.3e} ({rms(error) / (rms(weight) or 1):.2%} of the weights' rms)"),
         ("error, largest", f"{np.abs(error).max():.3e}"),
@@ -185,7 +185,7 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
     _LOG.print(f"ready after {model.build_seconds:.1f} s; running about {predicted.cycles} cycles")
     with _progress() as progress:
         result = model.run(x, qweight, progress=progress, seed=seed)
-    _show(f"{tensor} of {Path(path).name}", _summary(fmt, origin, config, qweight, _product(x, weight), result))
+    _show(f"{tensor} of {Path(path).name}", _summary(scheme, fmt, origin, config, qweight, _product(x, weight), result))
     if result.run.folder:
         _LOG.print(f"traces are in {result.run.folder}")
     if result.problems:
@@ -211,7 +211,7 @@ class _progress:
         self._bar.update(self._task, completed=share, cycles=cycles)
 
 
-def _summary(fmt, origin, config, qweight, product, result):
+def _summary(scheme, fmt, origin, config, qweight, product, result):
     (m, n), k = result.y.shape, qweight.shape[1]
     tiles = -(-m // config.rows) * -(-n // config.cols)
     timeline, run = result.timeline, result.run
@@ -220,7 +220,7 @@ def _summary(fmt, origin, config, qweight, product, result):
     return [
         ("product", f"X[{m}, {k}] @ W[{n}, {k}].T -> Y[{m}, {n}]"),
         ("activations", origin),
-        ("format", f"{fmt}, groups of {config.group_size}, {qweight.bits_per_weight:.3f} bits per weight"),
+        ("format", f"{fmt}, {scheme.shared(config)}, {qweight.bits_per_weight:.3f} bits per weight"),
         ("array", f"{config.rows} x {config.cols} x {config.lanes} (rows x cols x lanes), {tiles} tiles"),
         ("outputs", f"{result.y.size - result.mismatches} of {result.y.size} bit-identical"),
         ("flags", flagged or "none"),

@@ -68,13 +68,14 @@ def load_activations(path, tensor, given, tokens, k):
 
 
 def save_quantized(path, qweight):
-    """Write every field of a quantized weight that is an array or a number into an .npz file."""
+    """Write the codes and every field of a quantized weight that is an array or a number into an .npz file."""
     if path.suffix != ".npz":
         raise ValueError(f"-o must name an .npz file, not {str(path)!r}")
     fields = {field.name: getattr(qweight, field.name) for field in dataclasses.fields(qweight)}
     plain = {name: np.asarray(value) for name, value in fields.items()
              if value is not None and not isinstance(value, dict)}
-    for fmt, values in fields["special_values"].items():
+    plain["codes"] = qweight.codes
+    for fmt, values in fields.get("special_values", {}).items():
         plain[f"special_{fmt.name.lower()}"] = np.asarray(values)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **plain)

@@ -46,6 +46,8 @@ class Scheme:
         ``(x, qweight, config)`` to the predicted `subbyte.golden.schedule.Timeline`.
     corners : tuple of mapping
         Parameters, beside the defaults, at which `make lint` checks the RTL.
+    shared : callable
+        From a config to words on which weights share a scale.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Scheme:
     reference: Callable
     timeline: Callable
     corners: tuple[Mapping[str, Any], ...]
+    shared: Callable = lambda config: f"groups of {config.group_size}"
 
     def format_for(self, name, config):
         """The format of this name, or without one the first that an engine of this config takes."""
@@ -183,7 +186,7 @@ def _rsr():
         title="RSR",
         config=rsr.RsrConfig,
         parts={"pe": pe, "scatter": scatter, "array": array, "engine": engine},
-        formats=("ternary-tensor", "ternary-channel"),
+        formats=("ternary-tensor", "ternary-channel"),  # by their absolute mean
         takes=lambda name, config: name == f"ternary-{config.granularity}",
         quantize=lambda weight, fmt, config: rsr.quantize(weight, config.granularity),
         activations=rsr.quantize_activations,
@@ -197,8 +200,9 @@ def _rsr():
             {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "form": "tree", "granularity": "channel", "sum_stages": 1},
             {"rows": 1, "cols": 4, "lanes": 12, "drain": 2, "mu": 3, "output": "float16", "chunk": 30},
             {"rows": 1, "cols": 2, "lanes": 15, "drain": 1, "mu": 5, "output": "int32", "max_k": 65536, "sum_stages": 4},
-            {"rows": 2, "cols": 4, "lanes": 16, "drain": 4, "mu": 4, "style": "carry_chain", "max_k": 16},
+            {"rows": 2, "cols": 4, "lanes": 16, "drain": 4, "mu": 4, "max_k": 16},
         ),
+        shared=lambda config: f"one scale a {config.granularity}",
     )
 
 

@@ -48,8 +48,6 @@ class RsrConfig:
         Bits of the accumulator that are added in a cycle.
     product_stages : 1 to 24
         Pipeline stages of each scale's multiplier.
-    style : "compressor" or "carry_chain"
-        How a beat's terms are added: for silicon, or with the adders of an FPGA.
     """
 
     rows: int = 1
@@ -64,7 +62,6 @@ class RsrConfig:
     sum_stages: int = 2
     chunk: int = 8
     product_stages: int = 2
-    style: str = "compressor"
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols", "lanes", "mu", "drain", "max_k", "sum_stages", "chunk", "product_stages"):
@@ -73,8 +70,7 @@ class RsrConfig:
                 raise TypeError(f"{name} must be an integer, not {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value!r}")
-        for name, choices in (("form", FORMS), ("output", OUTPUTS), ("granularity", GRANULARITIES),
-                              ("style", ("compressor", "carry_chain"))):
+        for name, choices in (("form", FORMS), ("output", OUTPUTS), ("granularity", GRANULARITIES)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if self.mu not in range(2, 6):

@@ -14,7 +14,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.rsr import RsrConfig
-from ..hdl.bit_heap import BitHeap, Term, plan_heap, tree_registers
+from ..hdl.bit_heap import BitHeap, Term, plan_heap
 from ..hdl.pipeline import delay
 from ..hdl.selection import one_hot_select
 from ..hdl.shift_accumulator import ShiftAccumulator
@@ -73,15 +73,12 @@ class _Element(wiring.Component):
     def _plan(self) -> BitHeap:
         """The heap with the shortest cycle that the stages allow."""
         config = self.config
-        compressor = config.style == "compressor"
-        terms = [Term(config.term_bits, delay=self.TERM_DELAY * compressor)] * (config.lanes // config.group)
+        terms = [Term(config.term_bits, delay=self.TERM_DELAY)] * (config.lanes // config.group)
         width = min(config.accumulator_bits, (255 * config.lanes).bit_length())
-        for step in count(3):
-            budget = step / 2
-            registers = (plan_heap(terms, width, rows=2, budget=budget).registers if compressor
-                         else tree_registers(len(terms), rows=2, budget=budget))
-            if registers < config.sum_stages:
-                return BitHeap(terms, width=width, rows=2, budget=budget, style=config.style, register_output=True)
+        budgets = (step / 2 for step in count(3))
+        budget = next(budget for budget in budgets
+                      if plan_heap(terms, width, rows=2, budget=budget).registers < config.sum_stages)
+        return BitHeap(terms, width=width, rows=2, budget=budget, register_output=True)
 
     def elaborate(self, platform):
         m = Module()

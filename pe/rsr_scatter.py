@@ -73,12 +73,12 @@ class RsrScatterPE(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         swap = delay(m, self.valid & self.last, 2, "swap", reset=True)
-        filled = self._fill(m, swap)
+        filled = self._fill(m, platform, swap)
         bucket, position = self._shift_out(m, swap, filled)
-        self._add_outputs(m, bucket, position)
+        self._add_outputs(m, platform, bucket, position)
         return m
 
-    def _fill(self, m, swap):
+    def _fill(self, m, platform, swap):
         """The set that fills: the buckets' contents."""
         activation = delay(m, self.activation, 1, "activation")
         code = delay(m, self.code, 1, "code")
@@ -88,7 +88,7 @@ class RsrScatterPE(wiring.Component):
         old, total = Signal(self.width), Signal(self.width)
         m.d.comb += [
             old.eq(self._old(m, buckets, chosen, swap)),
-            total.eq(self._add(m, old, activation, code[-1], "activation")),
+            total.eq(self._add(m, platform, old, activation, code[-1], "activation")),
         ]
         fresh = Signal(init=1)  # out of reset the buckets hold anything
         m.d.sync += fresh.eq(0)
@@ -109,13 +109,13 @@ class RsrScatterPE(wiring.Component):
         """What the chosen bucket holds; nothing when a new vector begins."""
         return one_hot_select(buckets, chosen & (~swap).replicate(self.entries))
 
-    def _add(self, m, total, addend, negate, name):
+    def _add(self, m, platform, total, addend, negate, name):
         """Sum or difference, of ``width`` bits."""
         wide = Signal(signed(self.width), name=f"{name}_wide")
         operand = Signal(self.width, name=f"{name}_operand")
         m.d.comb += [wide.eq(addend), operand.eq(wide ^ negate.replicate(self.width))]
         # Two equal bits below make the carry.
-        return carry_select_add(m, Cat(negate, total), Cat(negate, operand))[1:]
+        return carry_select_add(m, Cat(negate, total), Cat(negate, operand), platform=platform)[1:]
 
     def _shift_out(self, m, swap, filled):
         """The set that drains: its bucket of this cycle, and the number of it, one-hot; zero when it is empty."""
@@ -127,7 +127,7 @@ class RsrScatterPE(wiring.Component):
             m.d.sync += bucket.eq(Mux(swap, filled[t], following))
         return drained[0].as_signed(), position
 
-    def _add_outputs(self, m, bucket, position):
+    def _add_outputs(self, m, platform, bucket, position):
         """Add the bucket to each output that its code's digit names."""
         digits = folded_digits(self.block)[1:]
         for i in range(self.block):
@@ -139,5 +139,5 @@ class RsrScatterPE(wiring.Component):
                 addend.eq(bucket & (plus | minus).replicate(self.width)),
                 negate.eq(minus),
             ]
-            m.d.sync += self.outputs[i].eq(self._add(m, kept, addend, negate, f"output_{i}"))
+            m.d.sync += self.outputs[i].eq(self._add(m, platform, kept, addend, negate, f"output_{i}"))
         m.d.sync += self.done.eq(position[-1])

@@ -150,7 +150,7 @@ class EngineFault(enum.IntEnum):
     NONE = 0
     RESULTS_NOT_AWAITED = 1
     ROWS_SHARE_A_SCALE = 2
-    OFFSETS_TOO_LATE = 3
+    CONSTANTS_OF_THE_TILE_BEFORE = 3
     PAUSE_COUNTS_AS_BEAT = 4
 
 
@@ -175,10 +175,13 @@ class FaultyEngine(RsrEngine):
 
     def _take_scales(self, m, sequencer, drain):
         due = super()._take_scales(m, sequencer, drain)
+        before = Signal.like(drain.constants)
+        with m.If(drain.leaves):
+            m.d.sync += before.eq(self.scales.payload.data.tile)
         with m.If(self.fault == EngineFault.ROWS_SHARE_A_SCALE):
             m.d.comb += drain.tokens[-1].eq(self.tokens.payload[0])
-        with m.If(self.fault == EngineFault.OFFSETS_TOO_LATE):
-            m.d.comb += drain.constants.eq(delay(m, self.scales.payload.data.tile, 1, "late_constants"))
+        with m.If(self.fault == EngineFault.CONSTANTS_OF_THE_TILE_BEFORE):
+            m.d.comb += drain.constants.eq(before)
         return due
 
     def elaborate(self, platform):

@@ -3,25 +3,30 @@
 # amaranth: UnusedElaboratable=no
 """RSR's processing elements and engine, bit for bit against golden, under Verilator."""
 
+import importlib.util
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from subbyte.cli.schemes import scheme
-from subbyte.golden import rsr
+from subbyte.golden import rsr, weights
 from subbyte.golden._rsr_codes import folded_bits, table_entries
 from subbyte.golden._rsr_pack import column_offsets, weight_fields
+from subbyte.golden.model import FILE_NAME
 from subbyte.golden.packing import Field, pack_beats, payload_bits, unpack_beats
 from subbyte.golden.rsr import QuantizedActivations, RsrConfig
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel
 from subbyte.sim.kept import kept_verilog
 from subbyte.sim.stream_model import StreamError, StreamModel
+from subbyte.sim.toolchain import build_root
 from subbyte.tb.rsr_tops import ArrayFault, ArrayTop, EngineFault, FaultyEngine, ScatterFault, ScatterTop
 from subbyte.top.emit import to_verilog
 
+ROOT = Path(__file__).parents[1]
 CORNERS = [-128, -128, -127, -1, 0, 0, 1, 127]
 
 
@@ -30,9 +35,9 @@ def random_activations(rng, *shape):
     return np.where(rng.random(shape) < 0.5, rng.choice(CORNERS, shape), rng.integers(-128, 128, shape))
 
 
-def stream_model(top, name, key, fields, output):
+def stream_model(top, name, key, fields, output, target="asic"):
     """A compiled test top that has one stream in and one out."""
-    verilog = kept_verilog(name, key, lambda: to_verilog(top(), name))
+    verilog = kept_verilog(name, key, lambda: to_verilog(top(), name, target=target))
     return StreamModel(verilog, name, inputs={"beats": payload_bits(fields)}, outputs=output)
 
 
@@ -94,17 +99,22 @@ def array_cycles(config, tiles, rng):
     return fields, words, bits, pack_beats([bits], sums=np.array(expected) & mask)
 
 
-@pytest.mark.parametrize("settings", [
-    {"lanes": 10, "cols": 3, "rows": 2}, {"lanes": 10, "cols": 3, "form": "tree", "sum_stages": 3},
-    {"lanes": 6, "cols": 2, "mu": 3}, {"lanes": 8, "cols": 1, "mu": 4, "sum_stages": 1, "chunk": 40},
-    {"lanes": 5, "cols": 1, "mu": 5, "style": "carry_chain"}, {"lanes": 7, "cols": 3, "form": "tree", "style": "carry_chain"},
-], ids=lambda settings: "_".join(map(str, settings.values())))
-def test_array(settings):
+@pytest.mark.parametrize("settings, target", [
+    ({"lanes": 10, "cols": 3, "rows": 2}, "asic"),
+    ({"lanes": 10, "cols": 3, "form": "tree", "sum_stages": 3}, "asic"),
+    ({"lanes": 6, "cols": 2, "mu": 3}, "asic"),
+    ({"lanes": 8, "cols": 1, "mu": 4, "sum_stages": 1, "chunk": 40}, "asic"),
+    ({"lanes": 5, "cols": 1, "mu": 5}, "asic"),
+    ({"lanes": 10, "cols": 3}, "fpga"),
+    ({"lanes": 7, "cols": 3, "form": "tree"}, "fpga"),
+], ids=lambda value: value if isinstance(value, str) else "_".join(map(str, value.values())))
+def test_array(settings, target):
     """Every code of a table, every trit byte at either place, the longest sum; pauses; each kept fault is detected."""
     config = RsrConfig(**{"drain": 1, "rows": 1, **settings, "max_k": 8 * settings["lanes"]})
     rng = np.random.default_rng(seed := resolve_seed())
     fields, words, bits, expected = array_cycles(config, list(exhaustive_tiles(config, rng)), rng)
-    model = stream_model(lambda: ArrayTop(config), "rsr_array_top", config, fields, {"sums": payload_bits([bits])})
+    model = stream_model(lambda: ArrayTop(config), "rsr_array_top", (config, target), fields, {"sums": payload_bits([bits])},
+                         target)
 
     def run(fault):
         return model.run({"beats": words}, {"sums": len(expected)}, seed=seed, hold={"fault": int(fault)}).outputs["sums"]
@@ -189,7 +199,7 @@ def test_engine(name):
 
 def test_engine_faults():
     """Each kept fault turns a run red."""
-    config, seed = CONFIGS["lookup"], resolve_seed()
+    config, seed = replace(CONFIGS["lookup"], cols=2, drain=1, output="float16", product_stages=1), resolve_seed()
     faulty = replace(scheme("rsr"), name="rsr_faulty", parts={"engine": FaultyEngine})
     model = EngineModel(faulty, config)
     rng = np.random.default_rng(seed)
@@ -203,6 +213,39 @@ def test_engine_faults():
             except StreamError as error:
                 problems.append(str(error))
         assert bool(problems) == (fault != EngineFault.NONE), f"{fault.name}: {problems}"
+
+
+def captured_inputs(tokens):
+    """Weights and activations of each product of a block, as the trained model meets them."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "examples" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    seen = {}
+
+    def multiply(name, x, qweight):
+        seen.setdefault(name, (x, qweight))
+        return rsr.matmul(rsr.quantize_activations(x), qweight, RsrConfig())
+
+    model = generate.Transformer(generate.MODEL, multiply)
+    model.logits([model.alphabet.index(character) for character in "ROMEO:\n"][:tokens])
+    return seen
+
+
+def test_real_layers():
+    """Every layer of a block of a trained ternary model, and layers of SmolLM2 made ternary, whole and bit for bit."""
+    config = RsrConfig(rows=1, cols=8, lanes=32, drain=1)
+    model = EngineModel(scheme("rsr"), config)
+    layers = captured_inputs(2)
+    assert {name: qweight.shape for name, (_, qweight) in layers.items()} == {
+        **dict.fromkeys("qkvo", (384, 384)), **dict.fromkeys(("gate", "up"), (1152, 384)), "down": (384, 1152)}
+    with np.load(ROOT / "tests" / "data" / "smollm2_slice.npz") as arrays:
+        layers["slice"] = arrays["activations"][:2], rsr.quantize(arrays["weight"])
+    if (path := build_root() / "model" / FILE_NAME).is_file():
+        weight = weights.load_tensor(path, "blk.0.ffn_up.weight")
+        layers["ffn_up"] = weights.activations(path, None, 1, "blk.0.ffn_norm.weight"), rsr.quantize(weight)
+    for name, (x, qweight) in layers.items():
+        result = model.run(rsr.quantize_activations(x), qweight)
+        assert not result.problems, (name, result.problems)
 
 
 def test_error_flags():

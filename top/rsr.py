@@ -43,7 +43,7 @@ class OutputUnit(wiring.Component):
         common = self._multiply_scales(m, platform, "scale", self.common.scale) if self._scaled and per_tensor else None
         overflows = []
         for i in range(self.config.drain):
-            total = self._offset(m, i)
+            total = self._offset(m, platform, i)
             if not self._scaled:
                 m.d.comb += self.payload.data[i].eq(total)
                 continue
@@ -59,11 +59,12 @@ class OutputUnit(wiring.Component):
     def _scaled(self):
         return self.config.has_scales
 
-    def _offset(self, m, index):
+    def _offset(self, m, platform, index):
         """The sum proper, registered."""
         total = Signal(signed(self.config.accumulator_bits), name=f"total_{index}")
         columns = self.columns[index].offset if self._scaled and self.config.granularity == "channel" else self.columns[index]
-        m.d.comb += total.eq(carry_select_add(m, self.results[index].as_unsigned(), columns.as_unsigned()))
+        m.d.comb += total.eq(carry_select_add(m, self.results[index].as_unsigned(), columns.as_unsigned(),
+                                            platform=platform))
         return delay(m, total, 1, f"total_{index}")
 
     def _multiply_scales(self, m, platform, name, scale):
