@@ -4,6 +4,7 @@
 
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from subbyte.sim.toolchain import MissingTool, build_root, check_tools
 
 __all__ = ["main"]
 
-_SLICE = Path(__file__).parents[1] / "tests" / "data" / "smollm2_slice.npz"
+_ROOT = Path(__file__).parents[1]
+_SLICE = _ROOT / "tests" / "data" / "smollm2_slice.npz"
+_GENERATE = _ROOT / "examples" / "generate.py"
 
 
 def main():
@@ -36,9 +39,16 @@ def main():
     _step("1. Generate the RTL", ["verilog", "bitmod", "-o", str(build / "verilog" / "bitmod_engine.v")])
     _step(f"2. Run 8 tokens through {layer}, in 4-bit BitMoD",
           ["simulate", "bitmod", *operands, "--format", "bitmod-fp4", "--tokens", "8"])
+    print("\n3. Write a few characters with a ternary language model, its products computed by the RSR engine", flush=True)
+    arguments = [os.path.relpath(_GENERATE), "--characters", "6"]
+    print(f"$ python {shlex.join(arguments)}", flush=True)
+    written = subprocess.run([sys.executable, *arguments], check=False).returncode
+    if written:
+        return written
     print("\nWhat happened: real weights were quantized to 4 bits and packed into the engine's stream words; the\n"
           "generated Verilog, compiled by Verilator, multiplied real activations with them; every output was compared\n"
-          "with the exact NumPy model, and the number of cycles with the predicted one.")
+          "with the exact NumPy model, and the number of cycles with the predicted one. Then a trained ternary model wrote\n"
+          "text, all of its 42 matrix products per character computed and compared likewise.")
     return 0
 
 

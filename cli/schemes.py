@@ -46,6 +46,8 @@ class Scheme:
         ``(x, qweight, config)`` to the predicted `subbyte.golden.schedule.Timeline`.
     corners : tuple of mapping
         Parameters, beside the defaults, at which `make lint` checks the RTL.
+    lanes : tuple of int
+        At which `make bench` runs layers.
     shared : callable
         From a config to words on which weights share a scale.
     """
@@ -64,6 +66,7 @@ class Scheme:
     reference: Callable
     timeline: Callable
     corners: tuple[Mapping[str, Any], ...]
+    lanes: tuple[int, ...]
     shared: Callable = lambda config: f"groups of {config.group_size}"
 
     def format_for(self, name, config):
@@ -142,6 +145,7 @@ def _bitmod():
             {"rows": 2, "cols": 2, "formats": ("INT3",), "dequant_chunk": None},
             {"rows": 2, "cols": 2, "formats": ("FP3", "FP4"), "guard_bits": 13, "max_k": 65536},
         ),
+        lanes=(4, 8),
     )
 
 
@@ -202,6 +206,7 @@ def _rsr():
             {"rows": 1, "cols": 2, "lanes": 15, "drain": 1, "mu": 5, "output": "int32", "max_k": 65536, "sum_stages": 4},
             {"rows": 2, "cols": 4, "lanes": 16, "drain": 4, "mu": 4, "max_k": 16},
         ),
+        lanes=(64,),
         shared=lambda config: f"one scale a {config.granularity}",
     )
 
