@@ -11,9 +11,10 @@ from ._rsr_codes import folded_bits
 from ._rsr_quantizer import GRANULARITIES, QuantizedWeight
 from .schedule import GroupSchedule, Schedule, Timeline, Timing, engine_timeline
 
-__all__ = ["FORMS", "MAX_K", "OUTPUTS", "RsrConfig", "check_weight"]
+__all__ = ["FORMS", "MAX_K", "OUTPUTS", "SELECTS", "RsrConfig", "check_weight"]
 
 FORMS = ("lookup", "tree")
+SELECTS = ("one_hot", "binary")
 OUTPUTS = ("float32", "float16", "int32")
 MAX_K = 2**16
 """Longest reduction whose sums binary32 holds exactly."""
@@ -34,6 +35,8 @@ class RsrConfig:
     mu : 2 to 5
         Activations of a table. 2: weights are stored five trits a byte. More: as folded codes, (1.67, 1.75, 1.6 bits a
         weight for 3, 4, 5).
+    select : "one_hot" or "binary"
+        How a table's sum is named in the array: for gates, or, with mu = 2, for the multiplexers and carry chains of an FPGA.
     output : "float32", "float16" or "int32"
         int32: the sums themselves, without scales.
     granularity : "tensor" or "channel"
@@ -55,6 +58,7 @@ class RsrConfig:
     lanes: int = 64
     form: str = "lookup"
     mu: int = 2
+    select: str = "one_hot"
     output: str = "float32"
     granularity: str = "tensor"
     drain: int = 8
@@ -70,13 +74,15 @@ class RsrConfig:
                 raise TypeError(f"{name} must be an integer, not {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value!r}")
-        for name, choices in (("form", FORMS), ("output", OUTPUTS), ("granularity", GRANULARITIES)):
+        for name, choices in (("form", FORMS), ("select", SELECTS), ("output", OUTPUTS), ("granularity", GRANULARITIES)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if self.mu not in range(2, 6):
             raise ValueError(f"mu must be 2 to 5, not {self.mu!r}")
         if self.form == "lookup" and self.lanes % self.mu:
             raise ValueError(f"lanes must be a multiple of mu {self.mu}, not {self.lanes!r}")
+        if self.select == "binary" and (self.form != "lookup" or self.mu != 2 or self.sum_stages < 2):
+            raise ValueError("select must be 'one_hot', unless form is 'lookup', mu 2 and sum_stages at least 2, not 'binary'")
         if self.cols % self.drain:
             raise ValueError(f"drain must divide cols {self.cols}, not be {self.drain!r}")
         if not self.lanes <= self.max_k <= MAX_K:

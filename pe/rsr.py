@@ -7,9 +7,10 @@ Two dual forms of the published algorithm (docs/rsr.md): :class:`RsrLookupPE` re
 and what both must beat, the adder tree of :class:`TernaryTreePE`.
 """
 
+from collections.abc import Sequence
 from itertools import count
 
-from amaranth.hdl import Cat, Module, Mux, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +21,7 @@ from ..hdl.selection import one_hot_select
 from ..hdl.shift_accumulator import ShiftAccumulator
 from .rsr_edge import select_layout, table_layout
 
-__all__ = ["RsrLookupPE", "TernaryTreePE", "element"]
+__all__ = ["MuxLookupPE", "RsrLookupPE", "TernaryTreePE", "element"]
 
 
 class _Element(wiring.Component):
@@ -61,9 +62,8 @@ class _Element(wiring.Component):
             "sum": Out(signed(config.accumulator_bits)),
             "captured": Out(1),
         })
-        width = config.accumulator_bits
-        self._accumulator = ShiftAccumulator(width, width, max_shift=0, chunk=config.chunk, operand_rows=2, capture=True)
         self._heap = self._plan()
+        self._accumulator = self._make_accumulator()
 
     @property
     def latency(self) -> int:
@@ -71,25 +71,28 @@ class _Element(wiring.Component):
         return self.config.sum_stages + self._accumulator.latency
 
     def _plan(self) -> BitHeap:
-        """The heap with the shortest cycle that the stages allow."""
-        config = self.config
-        terms = [Term(config.term_bits, delay=self.TERM_DELAY)] * (config.lanes // config.group)
-        width = min(config.accumulator_bits, (255 * config.lanes).bit_length())
-        budgets = (step / 2 for step in count(3))
-        budget = next(budget for budget in budgets
-                      if plan_heap(terms, width, rows=2, budget=budget).registers < config.sum_stages)
-        return BitHeap(terms, width=width, rows=2, budget=budget, register_output=True)
+        """The heap of all terms."""
+        width = min(self.config.accumulator_bits, (255 * self.config.lanes).bit_length())
+        return self._heap_of([self.config.term_bits] * (self.config.lanes // self.config.group), self.config.sum_stages,
+                             width=width, rows=2)
+
+    def _heap_of(self, widths: Sequence[int], stages: int, *, width: int, **options) -> BitHeap:
+        """A heap with the shortest cycle that the stages allow."""
+        terms = [Term(bits, delay=self.TERM_DELAY) for bits in widths]
+        budget = next(step / 2 for step in count(3)
+                      if plan_heap(terms, width, budget=step / 2, **options).registers < stages)
+        return BitHeap(terms, width=width, budget=budget, register_output=True, **options)
+
+    def _make_accumulator(self) -> ShiftAccumulator:
+        """Of the heap's two addends."""
+        width = self.config.accumulator_bits
+        return ShiftAccumulator(width, width, max_shift=0, chunk=self.config.chunk, operand_rows=2, capture=True)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.heap = heap = self._heap
+        m.submodules.heap = self._heap
         m.submodules.accumulator = accumulator = self._accumulator
-        for group, select in enumerate(self.selects):
-            m.d.comb += heap.terms[group].eq(self._term(self.tables[group], select))
-        waits = self.config.sum_stages - heap.latency
-        for row in range(2):
-            addend = delay(m, heap.addends[row], waits, f"addend_{row}")
-            m.d.comb += accumulator.operand[row].eq(Value.cast(addend).as_unsigned())
+        self._add(m, accumulator)
         m.d.comb += [
             accumulator.first.eq(self.first),
             accumulator.capture.eq(self.capture),
@@ -97,6 +100,15 @@ class _Element(wiring.Component):
             self.captured.eq(accumulator.captured),
         ]
         return m
+
+    def _add(self, m, accumulator):
+        """From the operands to the accumulator's, in ``sum_stages`` cycles."""
+        heap = self._heap
+        for group, select in enumerate(self.selects):
+            m.d.comb += heap.terms[group].eq(self._term(self.tables[group], select))
+        for row in range(2):
+            addend = delay(m, heap.addends[row], self.config.sum_stages - heap.latency, f"addend_{row}")
+            m.d.comb += accumulator.operand[row].eq(Value.cast(addend).as_unsigned())
 
 
 class RsrLookupPE(_Element):
@@ -120,6 +132,73 @@ class TernaryTreePE(_Element):
         return Cat(Mux(bit, select.plus, select.minus) for bit in Value.cast(table[0]))
 
 
-def element(config: RsrConfig) -> RsrLookupPE | TernaryTreePE:
+class MuxLookupPE(_Element):
+    """The lookup form for FPGAs: a term's bit is a multiplexer of four and half of a bit of an adder.
+
+    An adder's look-up table takes its carry chain's other operand and five inputs more: so eight terms are added one after
+    another, each selected in the adder that adds it. Synthesis puts the operand that it must compute on the side that merges
+    only if it is subtracted: ``a - ~b``, which is ``a + b + 1``; the ones are a constant.
+    """
+
+    TERM_DELAY = 0.0
+    CHAIN = 8
+
+    def _plan(self) -> BitHeap:
+        terms = self.config.lanes // 2
+        sizes = [min(self.CHAIN, terms - start) for start in range(0, terms, self.CHAIN)]
+        self._widths = [self._chain_bits(size) for size in sizes]
+        surplus = sum(max(size - 2, 0) for size in sizes)
+        return self._heap_of(self._widths, self.config.sum_stages - 1, constant=-surplus,
+                             width=(510 * terms).bit_length() + 1)
+
+    def _chain_bits(self, terms: int) -> int:
+        """Width of a sum of so many terms and the ones added with it."""
+        return (512 * terms).bit_length()
+
+    def _make_accumulator(self) -> ShiftAccumulator:
+        return ShiftAccumulator(self.config.accumulator_bits, len(self._heap.sum), max_shift=0, chunk=self.config.chunk,
+                                capture=True)
+
+    def _add(self, m, accumulator):
+        heap = self._heap
+        for number in range(len(self._widths)):
+            groups = range(number * self.CHAIN, min((number + 1) * self.CHAIN, len(self.selects)))
+            total = self._add_chain(m, [self._term(m, group) for group in groups], number)
+            m.d.comb += heap.terms[number].eq(delay(m, total, 1, f"chain_{number}"))
+        waits = self.config.sum_stages - 1 - heap.latency
+        m.d.comb += accumulator.operand.eq(delay(m, heap.sum, waits, "sum"))
+
+    def _add_chain(self, m, terms, number):
+        total = terms[0]
+        for index, term in enumerate(terms[1:]):
+            width = self._chain_bits(index + 2)
+            # Without ``keep`` synthesis makes one compressor of all of them.
+            partial = Signal(width, name=f"partial_{number}_{index}", attrs={"keep": 1})
+            wide = Cat(term, Const(0, width - len(term)))
+            m.d.comb += partial.eq(total - ~wide if index else total + term)
+            total = partial
+        return total
+
+    def _term(self, m, group):
+        """A pair's term, bit by bit; the lowest and the highest need fewer inputs than the multiplexer has."""
+        y, difference, x, total = (Value.cast(entry) for entry in self.tables[group])
+        select = self.selects[group]
+        chosen = Signal(8, name=f"chosen_{group}")
+        term = Signal(9, name=f"term_{group}")
+        middle = Mux(select.kind[1], Mux(select.kind[0], x, y), Mux(select.kind[0], difference, total))
+        m.d.comb += [
+            chosen.eq(middle),
+            term.eq(Cat(
+                (x[0] & select.x) ^ (y[0] & select.y) ^ select.odd,
+                *(Mux(bit, select.plus, select.minus) for bit in chosen[1:]),
+                (total[8] & select.total | difference[8] & select.difference) ^ select.minus,
+            )),
+        ]
+        return term
+
+
+def element(config: RsrConfig) -> RsrLookupPE | TernaryTreePE | MuxLookupPE:
     """The element of the config's form."""
-    return (RsrLookupPE if config.form == "lookup" else TernaryTreePE)(config)
+    if config.form == "tree":
+        return TernaryTreePE(config)
+    return (MuxLookupPE if config.select == "binary" else RsrLookupPE)(config)

@@ -27,9 +27,15 @@ def select_layout(config: RsrConfig) -> data.StructLayout:
 
     A table's entry, one-hot, to be complemented if the ``sign`` is set, or nothing, then without a sign. In a tree, where an
     entry is an activation: what its ones (``plus``) and its zeros (``minus``) count.
+
+    With binary selects the ``kind`` of a pair, what the ones and zeros of its sum count, and what makes the lowest and the
+    highest bit of that: which activations there are (``x``, ``y``) and whether the parity is ``odd``, and which ``total`` or
+    ``difference`` may carry out.
     """
     if config.form == "tree":
         return data.StructLayout({"plus": 1, "minus": 1})
+    if config.select == "binary":
+        return data.StructLayout({"kind": 2, "x": 1, "y": 1, "odd": 1, "total": 1, "difference": 1, "plus": 1, "minus": 1})
     return data.StructLayout({"index": table_entries(config.mu), "sign": 1})
 
 
@@ -108,7 +114,8 @@ class TritDecoder(wiring.Component):
             signed = [*_trits(*even_p), *_trits(*even_q), even_s, odd_s, *_trits(*odd_p), *_trits(*odd_q)]
             selects = [Cat(~(sign | zero), sign & ~zero) for sign, zero in signed]
         else:
-            selects = [_pair(*even_p), _pair(*even_q), _pair_of_singles(even_s, odd_s), _pair(*odd_p), _pair(*odd_q)]
+            pairs = [even_p, even_q, _pair_of_singles(even_s, odd_s), odd_p, odd_q]
+            selects = [(_binary if self.config.select == "binary" else _one_hot)(*pair) for pair in pairs]
         m.d.comb += self.selects.eq(delay(m, Cat(selects), 1, "selects"))
         return m
 
@@ -134,8 +141,15 @@ def _trits(pair, zero):
     return (sign, zero | one & ~differs), (sign ^ (differs & ~one), zero | one & differs)
 
 
-def _pair(pair, zero):
-    """The select of a pair of trits that a byte holds as one."""
+def _pair_of_singles(x, y):
+    """The pair, as a byte would hold it, of two trits given as sign and zero; and whether it is zero."""
+    (x_sign, x_zero), (y_sign, y_zero) = x, y
+    one = x_zero | y_zero
+    return Cat(Mux(x_zero, y_sign, x_sign), Mux(one, ~x_zero, x_sign ^ y_sign), one), x_zero & y_zero
+
+
+def _one_hot(pair, zero):
+    """The one-hot select of a pair ``kind << 1 | sign``."""
     sign, kind = pair[0], pair[1:]
     index = [None] * 4
     for value, code in enumerate(KIND_CODES):
@@ -143,13 +157,12 @@ def _pair(pair, zero):
     return Cat(*index, sign & ~zero)
 
 
-def _pair_of_singles(x, y):
-    """The select of a pair whose trits, as sign and zero, come out of two bytes."""
-    (x_sign, x_zero), (y_sign, y_zero) = x, y
-    both, differ = ~(x_zero | y_zero), x_sign ^ y_sign
-    # folded codes 1 to 4: y, x - y, x, x + y
-    index = x_zero & ~y_zero, both & differ, ~x_zero & y_zero, both & ~differ
-    return Cat(*index, Mux(x_zero, y_sign & ~y_zero, x_sign))
+def _binary(pair, zero):
+    """The binary select of a pair."""
+    sign, kind = pair[0], pair[1:]
+    total, difference = (kind == 0) & ~zero, (kind == 1) & ~zero
+    minus = sign & ~zero
+    return Cat(kind, (kind != 2) & ~zero, (kind != 3) & ~zero, minus ^ difference, total, difference, ~(sign | zero), minus)
 
 
 class FoldedDecoder(wiring.Component):

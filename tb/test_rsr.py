@@ -106,6 +106,8 @@ def array_cycles(config, tiles, rng):
     ({"lanes": 8, "cols": 1, "mu": 4, "sum_stages": 1, "chunk": 40}, "asic"),
     ({"lanes": 5, "cols": 1, "mu": 5}, "asic"),
     ({"lanes": 10, "cols": 3}, "fpga"),
+    ({"lanes": 20, "cols": 2, "select": "binary"}, "asic"),
+    ({"lanes": 20, "cols": 2, "select": "binary", "sum_stages": 3}, "fpga"),
     ({"lanes": 7, "cols": 3, "form": "tree"}, "fpga"),
 ], ids=lambda value: value if isinstance(value, str) else "_".join(map(str, value.values())))
 def test_array(settings, target):
