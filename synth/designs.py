@@ -120,6 +120,40 @@ def _bitmod() -> list[Design]:
     ]
 
 
+def _rsr() -> list[Design]:
+    from ..golden.rsr import RsrConfig
+    from ..hdl.floating import Float32, FloatScale
+    from ..hdl.int_to_float import IntToFloat
+    from ..pe.rsr import element
+    from ..pe.rsr_edge import ActivationTable, TritDecoder
+    from ..pe.rsr_scatter import RsrScatterPE
+    from ..top.rsr import RsrArray, RsrEngine
+
+    config, tree = RsrConfig(), RsrConfig(form="tree")
+    lanes, size = f"{config.lanes} lanes", f"{config.rows} x {config.cols} x {config.lanes}"
+    of_pe, of_array = {"ternary": float(config.lanes)}, {"ternary": float(config.rows * config.cols * config.lanes)}
+    array = {"rsr_element": "PE array", "rsr_table": "edge logic", "rsr_decoder": "edge logic"}
+    unit = {name: "output unit" for name in ("rsr_scale_product", "rsr_product", "rsr_convert", "*.unit*")}
+    engine = {**array, **unit, "*.core*": "edge logic", "": "shell"}
+
+    def design(name, kind, title, source, macs=None, sized=lanes, breakdown=None):
+        return Design(f"rsr_{name}", "rsr", kind, title, source, macs or {}, sized, breakdown or {})
+
+    return [
+        design("pe", "pe", "lookup element, tables and decoders apart", lambda: element(config), of_pe),
+        design("tree_pe", "pe", "tree element, decoders apart", lambda: element(tree), of_pe),
+        *(design(f"scatter_{block}_pe", "pe", "scatter element", lambda block=block: RsrScatterPE(block),
+                 {"ternary": float(block)}, f"blocks of {block}") for block in (2, 3)),
+        design("tables", "part", "tables of a row", lambda: ActivationTable(config)),
+        design("decode", "part", "decoder of ten weights", lambda: TritDecoder(config), sized=""),
+        design("to_float", "part", "sum to binary32", lambda: IntToFloat(config.accumulator_bits), sized=""),
+        design("scaler", "part", "output scaler", lambda: FloatScale(Float32, product_stages=config.product_stages), sized=""),
+        design("array", "array", "lookup array", lambda: RsrArray(config), of_array, size, {**array, "": "edge logic"}),
+        design("tree_array", "array", "tree array", lambda: RsrArray(tree), of_array, size, {**array, "": "edge logic"}),
+        design("engine", "engine", "engine", lambda: RsrEngine(config), of_array, size, engine),
+    ]
+
+
 def _baselines() -> list[Design]:
     from .baselines import DESIGNS
 
@@ -128,6 +162,7 @@ def _baselines() -> list[Design]:
 
 SCHEMES: dict[str, Callable[[], list[Design]]] = {  # one line a scheme
     "bitmod": _bitmod,
+    "rsr": _rsr,
     "baselines": _baselines,
 }
 
