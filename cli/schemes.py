@@ -162,11 +162,6 @@ def _rsr():
 
         return RsrScatterPE(config.mu, config.max_k)
 
-    def array(config):
-        from subbyte.top.rsr import RsrArray
-
-        return RsrArray(config)
-
     def engine(config):
         from subbyte.top.rsr import RsrEngine
 
@@ -189,7 +184,7 @@ def _rsr():
         name="rsr",
         title="RSR",
         config=rsr.RsrConfig,
-        parts={"pe": pe, "scatter": scatter, "array": array, "engine": engine},
+        parts={"pe": pe, "scatter": scatter, "engine": engine},
         formats=("ternary-tensor", "ternary-channel"),  # by their absolute mean
         takes=lambda name, config: name == f"ternary-{config.granularity}",
         quantize=lambda weight, fmt, config: rsr.quantize(weight, config.granularity),

@@ -70,6 +70,16 @@ class _Element(wiring.Component):
         """Cycles from a tile's last operands to ``captured``."""
         return self.config.sum_stages + self._accumulator.latency
 
+    def describe(self) -> dict[str, object]:
+        """Figures for the manifest, in cycles unless named otherwise."""
+        return {
+            "terms": {"ternary": 1},
+            "accumulator_bits": self.config.accumulator_bits,
+            "first_and_capture_after": self.config.sum_stages,
+            "shortest_distance_of_captures": self._accumulator.skew + 1,
+            "latency_last_operands_to_captured": self.latency,
+        }
+
     def _plan(self) -> BitHeap:
         """The heap of all terms."""
         width = min(self.config.accumulator_bits, (255 * self.config.lanes).bit_length())

@@ -70,6 +70,16 @@ class RsrScatterPE(wiring.Component):
         """Cycles from the last activation to ``done``: operands, buckets, the other set, its drain."""
         return 3 + self.entries
 
+    def describe(self) -> dict[str, object]:
+        """Figures for the manifest, in cycles unless named otherwise."""
+        return {
+            "products_per_cycle": self.block,
+            "sum_bits": self.width,
+            "buckets": self.entries,
+            "shortest_vector": self.entries,
+            "latency_last_activation_to_done": self.latency,
+        }
+
     def elaborate(self, platform):
         m = Module()
         swap = delay(m, self.valid & self.last, 2, "swap", reset=True)

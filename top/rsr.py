@@ -131,6 +131,10 @@ class RsrArray(wiring.Component):
             "captured": Out(1),
         })
 
+    def describe(self) -> dict[str, object]:
+        """Figures for the manifest, in cycles."""
+        return {"terms": {"ternary": 1}, "latency_last_beat_to_captured": self.config.timing.result - 1}
+
     def elaborate(self, platform):
         m = Module()
         config = self.config
@@ -220,6 +224,7 @@ class RsrCore(wiring.Component):
         config, timing = self.config, self.config.timing
         beats = max(timing.interval, timing.drain_beats, ceil((timing.result + timing.drain_beats) / timing.kept))
         return {
+            "terms": {"ternary": 1},
             "accumulator_bits": config.accumulator_bits,
             "weight_bits": config.code_bits * config.codes_per_beat / (config.cols * config.lanes),
             "latency_last_term_to_first_output": timing.result + timing.output,
