@@ -18,11 +18,16 @@ __all__ = [
     "Calibration",
     "Decomposed",
     "QuantizedWeight",
-    "calibrate",
     "check_choice",
+    "check_sign",
+    "check_site",
+    "chunks_of",
+    "counts_of",
     "decompose",
+    "dynamic_bias",
+    "finite_matrix",
+    "group_index_of",
     "quantize",
-    "worst_case_bits",
 ]
 
 BITS = (4, 8)
@@ -105,7 +110,7 @@ class Decomposed:
     @cached_property
     def counts(self) -> np.ndarray:
         """Channels of each group in the engine's order int64 [C, G]: largest scale first."""
-        return _counts(self.group_index, self.groups)
+        return counts_of(self.group_index, self.groups)
 
     def rows_of(self, chunk: int) -> int:
         """Rows of a chunk that are no filling."""
@@ -161,7 +166,7 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
         raise ValueError(f"{name} must be one of {choices}, not {value!r}")
 
 
-def _matrix(name: str, array: np.ndarray, axes: str) -> np.ndarray:
+def finite_matrix(name: str, array: np.ndarray, axes: str) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise TypeError(f"{name} must be float16, float32 or float64, not {array.dtype}")
@@ -192,18 +197,18 @@ def quantize(weight: np.ndarray, bits: int) -> QuantizedWeight:
     Where the authors' code stops at a channel of zeros, its codes and its scale are zero here.
     """
     check_choice("bits", bits, BITS)
-    weight = _matrix("weight", weight, "[N, K]")
+    weight = finite_matrix("weight", weight, "[N, K]")
     scales = np.abs(weight).max(axis=1) / weight.dtype.type(2 ** (bits - 1) - 1)
     return QuantizedWeight(_quantize_signed(weight, scales[:, None], bits).astype(np.int8), scales, bits)
 
 
-def _chunks(x: np.ndarray, chunk_size: int) -> np.ndarray:
+def chunks_of(x: np.ndarray, chunk_size: int) -> np.ndarray:
     """[rows, K] to [C, R, K], zero rows at the end."""
     padded = np.pad(x, ((0, -len(x) % chunk_size), (0, 0)))
     return padded.reshape(-1, chunk_size, x.shape[1])
 
 
-def _dynamic_bias(chunks: np.ndarray) -> np.ndarray:
+def dynamic_bias(chunks: np.ndarray) -> np.ndarray:
     """Middle of each channel's range [C, K]; the filling rows take part."""
     with np.errstate(over="ignore"):
         return (chunks.max(axis=1) + chunks.min(axis=1)) / chunks.dtype.type(2)
@@ -214,17 +219,17 @@ def _thresholds(tmax: np.ndarray, groups: int) -> np.ndarray:
     return tmax[:, None] / np.exp2(np.arange(groups - 1, -1, -1)).astype(tmax.dtype)
 
 
-def _group_index(cmax: np.ndarray, tmax: np.ndarray, groups: int) -> np.ndarray:
+def group_index_of(cmax: np.ndarray, tmax: np.ndarray, groups: int) -> np.ndarray:
     """Smallest i with ``cmax <= threshold i`` [C, K]: a maximum on a threshold takes the smaller scale."""
     return (cmax[:, :, None] > _thresholds(tmax, groups)[:, None, :]).sum(axis=2)
 
 
-def _counts(group_index: np.ndarray, groups: int) -> np.ndarray:
+def counts_of(group_index: np.ndarray, groups: int) -> np.ndarray:
     return np.stack([(group_index == i).sum(axis=1) for i in reversed(range(groups))], axis=1)
 
 
-def _check_site(bits: int, groups: int, chunk_size: int, unsigned: bool, channel_bias: bool | None) -> bool:
-    """Check the parameters common to :func:`decompose` and :func:`calibrate`; returns whether there is a bias."""
+def check_site(bits: int, groups: int, chunk_size: int, unsigned: bool, channel_bias: bool | None) -> bool:
+    """Check the parameters common to decomposition and calibration; returns whether there is a bias."""
     check_choice("bits", bits, BITS)
     for name, value, high in (("groups", groups, MAX_GROUPS), ("chunk_size", chunk_size, None)):
         if not isinstance(value, int) or isinstance(value, bool):
@@ -238,7 +243,7 @@ def _check_site(bits: int, groups: int, chunk_size: int, unsigned: bool, channel
     return not unsigned if channel_bias is None else channel_bias
 
 
-def _check_sign(x: np.ndarray, unsigned: bool) -> None:
+def check_sign(x: np.ndarray, unsigned: bool) -> None:
     if unsigned and (x < 0).any():
         raise ValueError(f"x must not be negative where unsigned is set, not {x.min()!r}")
 
@@ -277,15 +282,15 @@ def decompose(
     -------
     Decomposed
     """
-    biased = _check_site(bits, groups, chunk_size, unsigned, channel_bias)
-    x = _matrix("x", x, "[rows, K]")
-    _check_sign(x, unsigned)
+    biased = check_site(bits, groups, chunk_size, unsigned, channel_bias)
+    x = finite_matrix("x", x, "[rows, K]")
+    check_sign(x, unsigned)
     if biased and chunk_size == 1 and calibration is None:
         raise ValueError("chunk_size must be at least 2 for a dynamic channel bias, which equals a single row; "
                          "one token needs a calibration")
-    chunks = _chunks(x, chunk_size)
+    chunks = chunks_of(x, chunk_size)
     if calibration is None:
-        bias = _dynamic_bias(chunks) if biased else np.zeros((len(chunks), x.shape[1]), x.dtype)
+        bias = dynamic_bias(chunks) if biased else np.zeros((len(chunks), x.shape[1]), x.dtype)
     else:
         bias = _static_bias(calibration, chunks, groups, biased)
     with np.errstate(over="ignore"):
@@ -295,7 +300,7 @@ def decompose(
     if calibration is None:
         cmax = np.abs(centered).max(axis=1)
         tmax = cmax.max(axis=1)
-        index = _group_index(cmax, tmax, groups)
+        index = group_index_of(cmax, tmax, groups)
     else:
         tmax = np.asarray(calibration.tmax)[: len(chunks)].astype(x.dtype)
         index = np.asarray(calibration.group_index)[: len(chunks)].astype(np.int64)
@@ -325,78 +330,3 @@ def _static_bias(calibration: Calibration, chunks: np.ndarray, groups: int, bias
     if not biased and np.any(calibration.bias):
         raise ValueError("calibration must have no bias where channel_bias is False")
     return np.asarray(calibration.bias)[:count].astype(chunks.dtype)
-
-
-def calibrate(
-    samples: Iterable[np.ndarray],
-    bits: int,
-    groups: int,
-    chunk_size: int = 256,
-    unsigned: bool = False,
-    channel_bias: bool | None = None,
-    *,
-    rounding: str = "up",
-    accumulator_bits: int | None = 32,
-    cap: bool = False,
-) -> Calibration:
-    """Make static metadata from sample inputs [rows, K] of one site, as the authors do.
-
-    The bias is the mean over the samples of the dynamic one; maxima are the largest over the samples, each measured
-    under its own dynamic bias, so that some saturation at run time is part of the method.
-
-    Parameters
-    ----------
-    samples : iterable of float [rows, K]
-        All of one shape.
-    bits, groups, chunk_size, unsigned, channel_bias
-        As for :func:`decompose`.
-    rounding : "up" or "down"
-        "down" puts each channel one group lower, at half the scale, clipped, and leaves the top group empty. The authors
-        try both and keep the better one.
-    accumulator_bits : int or None
-        The channels' sums, weights of the same ``bits``, must fit in the worst case; None: not checked.
-    cap : bool
-        Take fewer groups where that check fails, instead of raising ValueError.
-
-    Returns
-    -------
-    Calibration
-        Its ``groups`` may be fewer with ``cap``.
-    """
-    biased = _check_site(bits, groups, chunk_size, unsigned, channel_bias)
-    check_choice("rounding", rounding, ("up", "down"))
-    biases, tmaxs, cmaxs = [], [], []
-    for sample in samples:
-        sample = _matrix("samples", sample, "[rows, K]")
-        _check_sign(sample, unsigned)
-        chunks = _chunks(sample, chunk_size)
-        if cmaxs and (len(chunks), sample.shape[1]) != cmaxs[0].shape:
-            raise ValueError(f"samples must all have chunks and channels {cmaxs[0].shape}, "
-                             f"not {(len(chunks), sample.shape[1])}")
-        bias = _dynamic_bias(chunks) if biased else np.zeros((len(chunks), sample.shape[1]), sample.dtype)
-        biases.append(bias)
-        cmaxs.append(np.abs(chunks - bias[:, None, :]).max(axis=1))
-        tmaxs.append(cmaxs[-1].max(axis=1))
-    if not cmaxs:
-        raise ValueError("samples must not be empty")
-    bias, cmax, tmax = np.mean(biases, axis=0), np.max(cmaxs, axis=0), np.max(tmaxs, axis=0)
-    for fewer in range(groups, 0, -1):
-        index = _group_index(cmax, tmax, fewer)
-        if rounding == "down":
-            index = np.maximum(index - 1, 0)
-        needed = worst_case_bits(_counts(index, fewer), bits, bits, unsigned).max()
-        if accumulator_bits is None or needed <= accumulator_bits:
-            return Calibration(bias, tmax, index, fewer)
-        if not cap:
-            raise ValueError(f"groups must be fewer than {groups} or accumulator_bits at least {needed}: the channels of a "
-                             f"chunk can reach {needed} bits, not {accumulator_bits}; cap=True takes as many as fit")
-    raise ValueError(f"accumulator_bits must be at least {needed} for K = {cmax.shape[1]} in one group, "
-                     f"not {accumulator_bits}")
-
-
-def worst_case_bits(counts: np.ndarray, bits_a: int, bits_w: int, unsigned: bool) -> np.ndarray:
-    """Accumulator bits [C] that no operands exceed, from the channels of each group [C, G], largest scale first."""
-    groups = counts.shape[1]
-    channels = [sum(int(n) << groups - 1 - g for g, n in enumerate(row)) for row in counts]
-    largest = (2**bits_a - 1 if unsigned else 2 ** (bits_a - 1)) * (2 ** (bits_w - 1) - 1)
-    return np.array([(largest * number).bit_length() + 1 for number in channels])

@@ -7,22 +7,27 @@ Everything is done in float64, which holds each operand and each product exactly
 
 import numpy as np
 
-__all__ = ["accumulate_float32", "fused_multiply_add", "scale_round"]
+__all__ = ["accumulate_float32", "fused_multiply_add", "scale_add", "scale_round"]
 
 _FLOAT64_DIGITS = 53
 #: Weight of the last place of a binary32 subnormal number, and of the largest power of two, as exponents.
 _FLOAT32_EXPONENTS = (-149, 127)
 
 
+def _two_sum(a, b):
+    """Sum of two float64 and its exact rounding error (Knuth, TAOCP vol. 2, 4.2.2, theorem B)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
 def _add_round_to_odd(a, b):
     """Return a + b in float64, rounded to odd: an inexact sum goes to the neighbour whose last bit is 1.
 
-    The rounding error of the ordinary sum is exact (TwoSum: Knuth, TAOCP vol. 2, 4.2.2, theorem B). If it is
-    not 0 and the sum's last bit is 0, the odd neighbour on the error's side is the wanted one.
+    If the rounding error of the ordinary sum is not 0 and the sum's last bit is 0, the odd neighbour on the error's
+    side is the wanted one.
     """
-    total = a + b
-    part = total - a
-    error = (a - (total - part)) + (b - part)
+    total, error = _two_sum(a, b)
     even = (total.view(np.int64) & 1) == 0
     toward = np.nextafter(total, np.copysign(np.inf, error))
     return np.where((error != 0) & even, toward, total)
@@ -157,3 +162,50 @@ def scale_round(total, scale, dtype):
     with np.errstate(over="ignore", under="ignore"):
         y = (total.astype(np.float64) * scale.astype(np.float64)).astype(dtype)
     return y, np.isinf(y)
+
+
+def scale_add(integer, scale, constant):
+    """Return ``integer * scale + constant``, rounded once to float32; an exact zero is +0.
+
+    The product of 32 and 24 bits does not fit a float64, so it is kept as two, and the three terms are added as in
+    Boldo and Melquiond's fused multiply-add: what two exact sums leave over is added rounded to odd.
+
+    Parameters
+    ----------
+    integer : array_like of int64
+        Magnitudes at most 2**32.
+    scale : array_like of float32
+        +0, or from 2**-100 to 2**90.
+    constant : array_like of float32
+        Zero, or of a magnitude from 2**-100 to 2**126. Then no result is subnormal or infinite.
+
+    Returns
+    -------
+    ndarray of float32
+
+    Raises
+    ------
+    TypeError
+        If `integer` is not integer, or another operand not float32.
+    ValueError
+        If an operand is outside its range.
+    """
+    integer, scale, constant = np.asarray(integer), np.asarray(scale), np.asarray(constant)
+    if integer.dtype.kind not in "iu":
+        raise TypeError(f"integer must be an integer array, not {integer.dtype!r}")
+    if np.any(np.abs(integer) > 1 << 32):
+        raise ValueError(f"integer must have a magnitude of at most 2**32, not {np.abs(integer).max()!r}")
+    for name, value, high in (("scale", scale, 2.0**90), ("constant", np.abs(constant), 2.0**126)):
+        if value.dtype != np.float32:
+            raise TypeError(f"{name} must be float32, not {value.dtype!r}")
+        wrong = ~((value == 0) | (value >= 2.0**-100) & (value <= high))
+        if wrong.any():
+            raise ValueError(f"{name} must be 0 or at least 2**-100 and at most 2**{int(np.log2(high))}, "
+                             f"not {value[wrong][0]!r}")
+    significand, exponent = np.frexp(scale.astype(np.float64))
+    product = integer.astype(np.int64) * np.ldexp(significand, 24).astype(np.int64)  # 57 bits
+    high = product.astype(np.float64)
+    low = (product - high.astype(np.int64)).astype(np.float64)
+    upper, rest = _two_sum(constant.astype(np.float64), np.ldexp(low, exponent - 24))
+    total, error = _two_sum(np.ldexp(high, exponent - 24), upper)
+    return _add_round_to_odd(total, _add_round_to_odd(rest, error)).astype(np.float32) + np.float32(0)

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from subbyte.golden import floating
-from subbyte.golden.floating import accumulate_float32, fused_multiply_add, scale_round
+from subbyte.golden.floating import accumulate_float32, fused_multiply_add, scale_add, scale_round
 
 
 def is_rounding_of(y, exact):
@@ -188,3 +188,38 @@ def test_scale_via_float32_would_be_wrong():
 def test_scale_checks(error, message, arguments):
     with pytest.raises(error, match=message):
         scale_round(*arguments)
+
+
+def scale_add_operands():
+    """Integers, scales and constants: free ones, cancellations, wide gaps both ways."""
+    rng = np.random.default_rng(4)
+    count = 3000
+    integer = rng.integers(-(2**31), 2**31, count) >> rng.choice([0, 5, 20, 30], count)
+    scale = np.ldexp(rng.integers(1 << 23, 1 << 24, count), rng.integers(-40, 40, count) - 23).astype(np.float32)
+    product = integer * scale.astype(np.float64)
+    gap = np.ldexp(rng.integers(1 << 23, 1 << 24, count), rng.integers(-99, 100, count) - 23) * rng.choice([-1, 1], count)
+    near = np.ldexp(product, rng.integers(-60, 60, count)) * rng.choice([-1, 1], count)
+    constant = np.choose(rng.integers(0, 4, count), [-product, gap, near, np.zeros(count)]).astype(np.float32)
+    constant[np.abs(constant) < 2.0**-100] = 0
+    return integer, scale, constant
+
+
+def test_scale_add_is_one_rounding():
+    operands = scale_add_operands()
+    for y, integer, scale, constant in zip(scale_add(*operands), *operands, strict=True):
+        exact = int(integer) * Fraction(float(scale)) + Fraction(float(constant))
+        assert is_rounding_of(y, exact)
+        assert exact or not np.signbit(y)
+
+
+@pytest.mark.parametrize("operands, error, message", [
+    ((1.0, np.float32(1), np.float32(1)), TypeError, "integer must be an integer array"),
+    ((2**33, np.float32(1), np.float32(1)), ValueError, r"integer must have a magnitude of at most 2\*\*32"),
+    ((1, 1.0, np.float32(1)), TypeError, "scale must be float32"),
+    ((1, np.float32(-1), np.float32(1)), ValueError, r"scale must be 0 or at least 2\*\*-100 and at most 2\*\*90"),
+    ((1, np.float32(1), np.float32(1e-35)), ValueError, "constant must be 0 or"),
+    ((1, np.float32(1), np.float32(np.inf)), ValueError, "constant must be 0 or"),
+])
+def test_scale_add_refuses(operands, error, message):
+    with pytest.raises(error, match=message):
+        scale_add(*operands)
