@@ -7,14 +7,35 @@ in chunks survive. Where carry chains are wired, on FPGAs, and up to 8 bits, ``+
 an FPGA it is what these functions make.
 """
 
-from amaranth.hdl import Cat, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from .target import is_fpga
 
-__all__ = ["CHUNK", "carry_select_add", "ripple_chunks"]
+__all__ = ["CHUNK", "add_chunks", "carry_select_add", "ripple_chunks"]
 
 CHUNK = 8
-"""Bits of the chunks of :func:`ripple_chunks`."""
+"""Bits of the chunks of :func:`add_chunks` and :func:`ripple_chunks`."""
+
+
+def add_chunks(a: Value, b: Value, carry: Value) -> dict[str, Value]:
+    """Add two values of one width chunk by chunk, each without the carry of the one below; ``carry`` enters the first.
+
+    Returns
+    -------
+    dict
+        ``parts``: the chunks' sums; ``carries``: what each hands on by itself; ``ones``: whether it would pass a carry on.
+        :func:`ripple_chunks` makes the sum of them, perhaps a cycle later.
+    """
+    parts, carries, ones = [], [], []
+    for low in range(0, len(a), CHUNK):
+        high = min(low + CHUNK, len(a))
+        # The bit below the chunk makes its carry in, without a second adder.
+        below = carry if low == 0 else Const(0, 1)
+        part = Cat(below, a[low:high]) + Cat(below, b[low:high])
+        parts.append(part[1:high - low + 1])
+        carries.append(part[high - low + 1])
+        ones.append((a[low:high] ^ b[low:high]).all())
+    return {"parts": Cat(parts), "carries": Cat(carries), "ones": Cat(ones)}
 
 
 def carry_select_add(m, a: Value, b: Value, block: int = 4, *, platform=None) -> Value:

@@ -29,7 +29,7 @@ from .adders import carry_select_add
 from .pipeline import delay
 from .target import is_fpga
 
-__all__ = ["ONE", "Adder", "BitHeap", "Leaf", "Plan", "Stage", "Term", "plan_heap"]
+__all__ = ["ONE", "Adder", "BitHeap", "Leaf", "Plan", "Stage", "Term", "least_budget", "plan_heap"]
 
 ONE = -1
 """The constant one among the numbered bits of a plan."""
@@ -218,6 +218,19 @@ def plan_heap(terms: Sequence[Term], width: int, *, constant: int = 0, rows: int
             return Plan(tuple(leaves), (*stages, last), own_stage)
         stages.append(_compress(columns, budget, fresh, finish=False))
         columns = [[_Bit(0.0, index) for index in column] for column in stages[-1].columns]
+
+
+def least_budget(terms: Sequence[Term], width: int, registers: int, **options) -> float | None:
+    """The smallest ``budget``, in halves, with which a heap has at most so many register levels.
+
+    None if one without registers is wanted. ``options``: ``constant`` and ``rows`` of :class:`BitHeap`.
+    """
+    if registers == 0:
+        return None
+    fitting = (half / 2 for half in count(2)
+               if half / 2 >= max(term.delay for term in terms)
+               and plan_heap(terms, width, budget=half / 2, **options).registers <= registers)
+    return next(fitting)
 
 
 class BitHeap(wiring.Component):

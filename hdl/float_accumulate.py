@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from .adders import CHUNK, ripple_chunks
-from .float_format import Float32, exponent_bias, field_widths
+from .adders import add_chunks, ripple_chunks
+from .float_format import Float32, exponent_bias, field_widths, round_up
 
 __all__ = ["FloatAccumulate"]
 
@@ -85,6 +85,7 @@ class FloatAccumulate(wiring.Component):
         5: {"align", "chunks", "block", "fine", "round"},
         6: {"align", "chunks", "add", "block", "fine", "round"},
     }
+    _round_up = staticmethod(round_up)
     _FINE = 3  # exponent bits by which the operand is shifted in the first step, unless there are fewer
 
     def __init__(self, operand_width=38, *, exponent_min=1, exponent_max=30, bias=-29, operands=64, stages=4,
@@ -203,19 +204,8 @@ class FloatAccumulate(wiring.Component):
         return Cat(bits)
 
     def _add_chunks(self, placed, operand, invert):
-        """Add chunk by chunk, each without the carry of the one below; `invert` enters the first."""
-        placed = Cat(placed, Const(0, 1))
-        operand = Cat(operand, operand[-1].replicate(self._window))
-        parts, carries, ones = [], [], []
-        for low in range(0, self._window, CHUNK):
-            high = min(low + CHUNK, self._window)
-            # The bit below the chunk makes its carry in, without a second adder.
-            carry = invert if low == 0 else Const(0, 1)
-            part = Cat(carry, placed[low:high]) + Cat(carry, operand[low:high])
-            parts.append(part[1:high - low + 1])
-            carries.append(part[high - low + 1])
-            ones.append((placed[low:high] ^ operand[low:high]).all())
-        return {"parts": Cat(parts), "carries": Cat(carries), "ones": Cat(ones)}
+        """Add in the window, carries kept apart; `invert` enters below."""
+        return add_chunks(Cat(placed, Const(0, 1)), Cat(operand, operand[-1].replicate(self._window))[:self._window], invert)
 
     def _find_block(self, bits, negative):
         """Find the block of the leading one (or a negative number's leading zero), one bit a block."""
@@ -251,15 +241,6 @@ class FloatAccumulate(wiring.Component):
         quiet = Mux(negative, top.all(), ~top.any())
         return {"kept": Mux(quiet, kept[:-distance], kept[distance:]), "exponent": Cat(~quiet, exponent),
                 "sticky": sticky | (~quiet & kept[:distance].any())}
-
-    def _round_up(self, magnitude, sticky, negative):
-        """Decide the direction of the rounding, to nearest, ties to even.
-
-        Below the guard bit of an inverted number stand ones, and one unit is missing at their end. If
-        `sticky` is 0 they are all ones, and the unit is carried into the guard bit.
-        """
-        guard, odd = magnitude[:2]
-        return Mux(negative, guard | (~sticky & odd), guard & (sticky | odd))
 
 
 def _shift_in(m, value, amount, unit, fill):

@@ -2,15 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scaling of a floating-point sum, with one rounding."""
 
-from itertools import chain
-
 from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .adders import ripple_chunks
-from .bit_heap import BitHeap, Term, plan_heap
+from .bit_heap import BitHeap, Term, least_budget
 from .float_format import Float32, exponent_bias, field_widths
 from .pipeline import delay
 from .target import is_fpga
@@ -110,9 +108,7 @@ class FloatScale(wiring.Component):
         if is_fpga(platform):
             return self._multiply_by_halves(m, multiplicand, multiplier)
         terms = [Term(width, weight=bit, delay=0.5) for bit in range(width)]
-        budgets = chain((step / 2 for step in range(2, 2 * width)), [None])
-        budget = next(budget for budget in budgets
-                      if plan_heap(terms, 2 * width, budget=budget).registers < self._product_stages)
+        budget = least_budget(terms, 2 * width, self._product_stages - 1)
         m.submodules.product = heap = BitHeap(terms, budget=budget, register_output=True)
         for bit in range(width):
             m.d.comb += heap.terms[bit].eq(multiplicand & multiplier[bit].replicate(width))
