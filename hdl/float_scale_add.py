@@ -10,6 +10,7 @@ from .adders import add_chunks, ripple_chunks
 from .bit_heap import BitHeap, Term, least_budget
 from .float_format import Float32, round_up
 from .pipeline import delay
+from .selection import one_hot_select
 
 __all__ = ["FloatScaleAdd"]
 
@@ -19,6 +20,8 @@ BELOW = 3
 """Places below the product's last one; the lowest of them is sticky."""
 KEPT = SIGNIFICAND + 1
 """A significand and its guard bit."""
+BLOCK = 16
+"""Places by which a sum is moved in the first step of its normalisation."""
 
 
 class FloatScaleAdd(wiring.Component):
@@ -85,7 +88,7 @@ class FloatScaleAdd(wiring.Component):
         kept, sticky, moved = self._normalise(m, total)
         sign = delay(m, total[-1], 2, "sign")
         magnitude = Signal(len(kept))
-        nonzero, exponent = Signal(), Signal(8)
+        nonzero, exponent = Signal(name="nonzero"), Signal(8, name="exponent")
         # The top place of the window, without the sign, has this weight in units of the product's last place.
         top = self._window - 2
         m.d.comb += [
@@ -103,7 +106,7 @@ class FloatScaleAdd(wiring.Component):
         terms = [Term(self._integer_width, signed=True, weight=bit, delay=0.5) for bit in range(SIGNIFICAND)]
         budget = least_budget(terms, self._window, 1, rows=2)
         m.submodules.product = heap = BitHeap(terms, width=self._window, rows=2, budget=budget, register_output=True)
-        significand = Cat(self.scale.fraction, 1) & self.scale.exponent.any().replicate(SIGNIFICAND)
+        significand = _significand(m, self.scale, "scale_significand")
         for bit in range(SIGNIFICAND):
             m.d.comb += heap.terms[bit].eq(self.integer & significand[bit].replicate(self._integer_width))
         return [delay(m, addend, 2 - heap.latency, "product") for addend in heap.addends]
@@ -111,7 +114,7 @@ class FloatScaleAdd(wiring.Component):
     def _place(self, m):
         """The constant's significand in the window, the window's lowest place below it; the window's exponent, both later."""
         no_product = ~(self.integer.any() & self.scale.exponent.any())
-        distance, far = Signal(signed(10)), Signal()
+        distance, far = Signal(signed(10), name="distance"), Signal(name="far")
         m.d.comb += [
             distance.eq(self.scale.exponent - self.constant.exponent + self._clear),
             far.eq(no_product | (distance < 0)),
@@ -120,7 +123,7 @@ class FloatScaleAdd(wiring.Component):
         down = delay(m, Mux(far, 0, Mux(lowest, (1 << 7) - 1, distance[:7])), 1, "down")
         # Exponents are counted modulo 256: that of the result is in range.
         base = delay(m, Mux(far, self.constant.exponent - self._clear, self.scale.exponent)[:8], 2, "base")
-        significand = Cat(self.constant.fraction, 1) & self.constant.exponent.any().replicate(SIGNIFICAND)
+        significand = _significand(m, self.constant, "constant_significand")
         placed = Cat(Const(0, self._clear + BELOW), delay(m, significand, 1, "significand"))
         for level in reversed(range(7)):
             shift = min(1 << level, len(placed) - 1)
@@ -132,9 +135,10 @@ class FloatScaleAdd(wiring.Component):
 
     def _compress(self, m, product, placed, negative):
         """The product's addends and the constant, ones' complement if negative, as two addends."""
-        constant = Cat(placed, Const(0, 2)) ^ negative.replicate(len(placed) + 2)
+        constant = Signal(len(placed) + 2, name="constant_term")
+        m.d.comb += constant.eq(Cat(placed, Const(0, 2)) ^ negative.replicate(len(constant)))
         first, second = (Cat(Const(0, BELOW), addend)[:len(constant)] for addend in product)
-        total, carry = Signal(len(constant)), Signal(len(constant))
+        total, carry = (Signal(len(constant), name=name) for name in ("compressed", "carry"))
         m.d.comb += [
             total.eq(first ^ second ^ constant),
             carry.eq((first & second) | (first & constant) | (second & constant)),
@@ -143,21 +147,43 @@ class FloatScaleAdd(wiring.Component):
 
     def _normalise(self, m, total):
         """Move the leading one (or a negative number's leading zero) to the top: kept bits, sticky, places moved."""
-        sign, bits, sticky, moved = total[-1], total[:-1], Const(0, 1), []
-        for level in reversed(range(7)):
-            if level == 3:
-                bits, sticky, sign, moved = (delay(m, value, 1, name) for name, value in (
-                    ("coarse", bits), ("coarse_sticky", sticky), ("coarse_sign", sign), ("coarse_moved", Cat(moved))))
-                moved = list(moved)
-            shift = 1 << level
+        block = self._keep_block(m, total)
+        bits, sticky, sign, coarse = (delay(m, value, 1, f"coarse_{name}") for name, value in block.items())
+        fine = []
+        for shift in (8, 4, 2, 1):
             quiet, shifted = Signal(name=f"quiet_{shift}"), Signal(len(bits), name=f"up_{shift}")
             m.d.comb += [
                 quiet.eq(~(bits[-shift:] ^ sign.replicate(shift)).any()),
                 shifted.eq(Mux(quiet, bits << shift, bits)),
             ]
-            moved.insert(0, quiet)
-            wanted = KEPT + shift - 1
-            below = max(len(shifted) - wanted, 0)
+            fine.insert(0, quiet)
+            below = len(shifted) - (KEPT + shift - 1)
             sticky, bits = sticky | shifted[:below].any(), shifted[below:]
         return (delay(m, value, 1, name) for name, value in (
-            ("kept", bits), ("sticky", sticky), ("moved", Cat(moved))))
+            ("kept", bits), ("sticky", sticky), ("moved", Cat(fine, coarse))))
+
+    def _keep_block(self, m, total):
+        """Find the block of the leading one and keep it with what may matter below; the places moved by whole blocks."""
+        sign = total[-1]
+        bits = Cat(Const(0, -(len(total) - 1) % BLOCK), total[:-1])
+        tops = range(len(bits), 0, -BLOCK)
+        quiet, chosen = (Signal(len(tops), name=name) for name in ("quiet", "chosen"))
+        kept, below = [], []
+        for index, top in enumerate(tops):
+            low = top - (KEPT + BLOCK - 1)
+            m.d.comb += [
+                quiet[index].eq(~(bits[top - BLOCK:top] ^ sign.replicate(BLOCK)).any()),
+                chosen[index].eq(quiet[:index].all() & ~quiet[index]),
+            ]
+            kept.append(Cat(Const(0, max(-low, 0)), bits[max(low, 0):top]))
+            below.append(bits[:max(low, 0)].any())
+        number = [Cat(chosen[index] for index in range(len(tops)) if index >> bit & 1).any() for bit in range(3)]
+        return {"kept": one_hot_select(kept, chosen), "sticky": (Cat(below) & chosen).any(), "sign": sign,
+                "moved": Cat(number)}
+
+
+def _significand(m, number, name: str) -> Signal:
+    """The significand of a number, zero for an exponent field of zero; a signal, so that it is written once."""
+    significand = Signal(SIGNIFICAND, name=name)
+    m.d.comb += significand.eq(Mux(number.exponent.any(), Cat(number.fraction, 1), 0))
+    return significand

@@ -49,6 +49,8 @@ class ShiftAccumulator(wiring.Component):
         registers. Instead there is a ``gate`` that says whether to add it, and is delayed.
     capture : bool
         Add the ``capture`` strobe and the shadow register ``result``.
+    overflow : bool
+        Add ``overflow``; for one operand row that is not held.
 
     Members
     -------
@@ -69,6 +71,8 @@ class ShiftAccumulator(wiring.Component):
         The value taken. It is whole from ``captured`` until 2 cycles after the next strobe.
     captured : Out(1)
         High for one cycle, ``skew + 2`` cycles after ``capture``: ``result`` is there.
+    overflow : Out(1)
+        The operation ``skew + 1`` cycles ago left the signed range; the value wrapped.
 
     Raises
     ------
@@ -77,7 +81,8 @@ class ShiftAccumulator(wiring.Component):
     """
 
     def __init__(self, width: int, operand_width: int, *, max_shift: int = 1, chunk: int | None = 8,
-                 operand_rows: int = 1, hold_operand: bool = False, capture: bool = False):
+                 operand_rows: int = 1, hold_operand: bool = False, capture: bool = False,
+                 overflow: bool = False):
         if width < 1:
             raise ValueError(f"width must be at least 1, not {width!r}")
         if not 1 <= operand_width <= width:
@@ -91,6 +96,9 @@ class ShiftAccumulator(wiring.Component):
         if operand_rows > 1 and operand_width != width:
             raise ValueError(f"operand_width must be width, {width!r}, if there are several operand_rows, "
                              f"not {operand_width!r}")
+        if overflow and (operand_rows > 1 or hold_operand):
+            raise ValueError("overflow must be False with several operand_rows or with hold_operand")
+        self._overflow = overflow
         self._width, self._max_shift, self._rows, self._hold = width, max_shift, operand_rows, hold_operand
         self._chunk, self._with_capture = chunk or width, capture
         self._controls = ["first", *["shift"] * bool(max_shift), *["gate"] * hold_operand]
@@ -100,6 +108,7 @@ class ShiftAccumulator(wiring.Component):
             **{name: In(range(max_shift + 1)) if name == "shift" else In(1) for name in self._controls},
             "value": Out(signed(width)),
             **({"capture": In(1), "result": Out(signed(width)), "captured": Out(1)} if capture else {}),
+            **({"overflow": Out(1)} if overflow else {}),
         })
 
     @property
@@ -135,11 +144,21 @@ class ShiftAccumulator(wiring.Component):
             total = _add(m, platform, [kept[self._max_shift:][:size], *addends], carry)
             m.d.sync += acc.eq(total)
             chunks.append(acc)
+            if self._overflow and start + size == self._width:
+                self._watch_range(m, Cat(from_below, acc), addends[0], carry, controls)
             from_below, carry = acc[max(size - self._max_shift, 0):], total[size:][:self._rows.bit_length()]
         m.d.comb += self.value.eq(Cat(chunks))
         if self._with_capture:
             self._draw_capture(m, chunks)
         return m
+
+    def _watch_range(self, m, before: Value, addend: Value, carry: Value, controls: dict[str, Value]):
+        """See in the last chunk whether the exact sum has more bits than the accumulator."""
+        wide = len(addend) + self._max_shift + 1
+        kept = Mux(controls["first"], 0, Cat(before, before[-1].replicate(wide))) << controls.get("shift", 0)
+        total = (kept[self._max_shift:][:wide] + _extend(addend, wide) + carry)[:wide]
+        beyond = total[len(addend) - 1:]
+        m.d.sync += self.overflow.eq(beyond.any() & ~beyond.all())
 
     def _draw_capture(self, m, chunks: Sequence[Signal]):
         """Let the strobe follow the chunks, one cycle behind each so that it stays off the adders' path."""

@@ -26,6 +26,8 @@ SMALL = {
     "far shift": dict(width=6, operand_width=3, chunk=3, max_shift=3),
     "rows": dict(width=4, operand_width=4, chunk=2, operand_rows=2),
     "held": dict(width=6, operand_width=3, chunk=2, hold_operand=True),
+    "overflow": dict(width=5, operand_width=4, chunk=2, overflow=True),
+    "overflow far": dict(width=4, operand_width=4, chunk=4, max_shift=2, overflow=True),
 }
 
 
@@ -48,11 +50,15 @@ def agreement(dut):
     addend = Mux(dut.gate, rows[0], 0) if hasattr(dut, "gate") else sum(rows, 0)
     plain = Signal(signed(len(dut.value)))
     shift = dut.shift if hasattr(dut, "shift") else Const(0)
-    m.d.sync += plain.eq((Mux(dut.first, 0, plain) << shift) + addend)
+    exact = (Mux(dut.first, 0, plain) << shift) + addend
+    m.d.sync += plain.eq(exact)
     history = [plain, *past(m, plain, dut.latency)]
     size = -(-len(dut.value) // (dut.skew + 1))  # of a chunk, in the cases here
     chunks = [slice(k * size, (k + 1) * size) for k in range(dut.skew + 1)]
     equal = Cat(dut.value[bits] == history[k][bits] for k, bits in enumerate(chunks))
+    if hasattr(dut, "overflow"):
+        left = past(m, exact != exact[:len(plain)].as_signed(), dut.skew + 1)[-1]
+        equal = Cat(equal, dut.overflow == left)
     broken = Const(0)  # the caller's part of the contract
     if hasattr(dut, "capture"):
         strobes = [dut.capture, *past(m, dut.capture, dut.latency)]
@@ -180,6 +186,7 @@ def test_latency():
     (dict(max_shift=-1), "max_shift must not be negative, not -1"),
     (dict(max_shift=3, chunk=2), "chunk must be None or at least 1 and max_shift, 3, not 2"),
     (dict(operand_rows=0), "operand_rows must be at least 1, not 0"),
+    (dict(overflow=True, hold_operand=True), "overflow must be False with several operand_rows or with hold_operand"),
     (dict(operand_rows=2), "operand_width must be width, 32, if there are several operand_rows, not 19"),
 ])
 def test_bad_parameters(options, message):
