@@ -38,8 +38,6 @@ class TenderConfig:
         Pipeline stages of a dot product; None: 3, or 4 where weights or activations have 8 bits.
     chunk : int or None
         Bits of a chunk of the accumulator, at least 2; None: a single adder.
-    output_stages : 4 to 12
-        Pipeline stages of the final rescale.
     """
 
     rows: int = 8
@@ -52,14 +50,15 @@ class TenderConfig:
     max_beats: int = 4096
     dot_stages: int | None = None
     chunk: int | None = 8
-    output_stages: int = 7
+
+    OUTPUT_STAGES = 7
 
     def __post_init__(self) -> None:
         check_choice("bits_w", self.bits_w, BITS)
         check_choice("bits_a", self.bits_a, BITS)
         ranges = {
             "rows": (1, None), "cols": (1, None), "lanes": (1, 256), "accumulator_bits": (16, 32), "drain": (1, None),
-            "max_beats": (1, 2**24), "dot_stages": (1, 8), "chunk": (2, None), "output_stages": (4, 12),
+            "max_beats": (1, 2**24), "dot_stages": (1, 8), "chunk": (2, None),
         }
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
@@ -100,7 +99,7 @@ class TenderConfig:
         return Timing(
             interval=self.skew + 2,
             result=1 + self.dot_latency + self.skew + 3,
-            output=self.output_stages,
+            output=self.OUTPUT_STAGES,
             drain_beats=self.rows * self.cols // self.drain,
         )
 

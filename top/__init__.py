@@ -4,5 +4,6 @@
 
 from .bitmod import BitModEngine
 from .rsr import RsrEngine
+from .tender import TenderEngine
 
-__all__ = ["BitModEngine", "RsrEngine"]
+__all__ = ["BitModEngine", "RsrEngine", "TenderEngine"]

@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The Tender engine: its array, its core, and the core in the shell."""
+
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.tender import TenderConfig
+from ..hdl.floating import Float32, FloatScaleAdd
+from ..hdl.pipeline import delay
+from ..pe.tender import ActivationPairs, PairSelects, ShiftMac, controls_of
+from .constants import Constants, unit_members
+from .emit import place
+from .engine import Engine, core_members
+
+__all__ = ["OutputUnit", "TenderArray", "TenderCore", "TenderEngine"]
+
+COLUMN = data.StructLayout({"scale": Float32, "constant": Float32})
+
+
+class TenderArray(wiring.Component):
+    """Operand registers of rows and columns, and a MAC for each pair of them.
+
+    * Latency: as :class:`~subbyte.pe.tender.TenderPE`. Throughput: a beat of ``lanes`` products of each pair a cycle.
+
+    Parameters
+    ----------
+    config : TenderConfig
+    shift, capture : bool
+        See :class:`~subbyte.pe.tender.ShiftMac`; synthesis compares arrays without them.
+
+    Members
+    -------
+    activations : In(ArrayLayout(ArrayLayout(bits_a, lanes), rows))
+    codes : In(ArrayLayout(ArrayLayout(bits_w, lanes), cols))
+    unsigned, valid, first, last, shift : In(1)
+        As of :class:`~subbyte.pe.tender.TenderPE`.
+    values : Out(ArrayLayout(ArrayLayout(signed(accumulator_bits), cols), rows))
+        The sums: with ``capture`` those of a finished tile, from ``captured`` on, else the accumulators.
+    captured : Out(1)
+    overflow : Out(1)
+        Any element's, a cycle later than theirs.
+    """
+
+    def __init__(self, config: TenderConfig, *, shift: bool = True, capture: bool = True):
+        self.config, self.options = config, {"shift": shift, "capture": capture}
+        super().__init__({
+            "activations": In(data.ArrayLayout(data.ArrayLayout(config.bits_a, config.lanes), config.rows)),
+            "codes": In(data.ArrayLayout(data.ArrayLayout(config.bits_w, config.lanes), config.cols)),
+            **{name: In(1) for name in ("unsigned", "valid", "first", "last", "shift")},
+            "values": Out(data.ArrayLayout(data.ArrayLayout(signed(config.accumulator_bits), config.cols), config.rows)),
+            "captured": Out(1),
+            "overflow": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        controls = controls_of(m, config, valid=self.valid, first=self.first, last=self.last, shift=self.shift)
+        is_signed = ~delay(m, self.unsigned, 1, "unsigned")
+        rows, columns = self._place_edges(m, platform)
+        overflows = []
+        for r in range(config.rows):
+            for c in range(config.cols):
+                mac = self._place_mac(m, platform, f"mac_{r}_{c}")
+                m.d.comb += [
+                    mac.pairs.eq(rows[r].pairs),
+                    mac.selects.eq(columns[c].selects),
+                    mac.signed.eq(is_signed),
+                    *(getattr(mac, name).eq(value) for name, value in controls.items() if hasattr(mac, name)),
+                    self.values[r][c].eq(mac.result if self.options["capture"] else mac.value),
+                ]
+                overflows.append(mac.overflow)
+        m.d.sync += self.overflow.eq(Cat(overflows).any())
+        if self.options["capture"]:
+            m.d.comb += self.captured.eq(mac.captured)
+        return m
+
+    def _place_mac(self, m, platform, name):
+        return place(m, platform, name, "tender_mac", ShiftMac, self.config, **self.options)
+
+    def _place_edges(self, m, platform):
+        """The operand registers of each row and each column."""
+        rows, columns = [], []
+        for r in range(self.config.rows):
+            rows.append(row := place(m, platform, f"row_{r}", "tender_row", ActivationPairs, self.config))
+            m.d.comb += [row.activations.eq(self.activations[r]), row.unsigned.eq(self.unsigned)]
+        for c in range(self.config.cols):
+            columns.append(column := place(m, platform, f"column_{c}", "tender_column", PairSelects, self.config))
+            m.d.comb += [column.codes.eq(self.codes[c]), column.valid.eq(self.valid)]
+        return rows, columns
+
+
+class OutputUnit(wiring.Component):
+    """Turns ``drain`` sums into binary32: each times its column's scale plus its constant, rounded once."""
+
+    latency = FloatScaleAdd.LATENCY
+
+    def __init__(self, core):
+        self.config = core.config
+        super().__init__(unit_members(core))
+
+    def elaborate(self, platform):
+        m = Module()
+        for i in range(self.config.drain):
+            rescale = self._place_rescale(m, platform, f"rescale_{i}")
+            m.d.comb += [
+                rescale.enable.eq(self.enable),
+                rescale.integer.eq(self.results[i]),
+                rescale.scale.eq(self.columns[i].scale),
+                rescale.constant.eq(self.columns[i].constant),
+                self.payload.data[i].eq(rescale.y),
+            ]
+        overflow = Signal(self.latency, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += overflow.eq(Cat(self.flags.overflow, overflow[:-1]))
+        m.d.comb += self.payload.overflow.eq(overflow[-1])
+        return m
+
+    def _place_rescale(self, m, platform, name):
+        return place(m, platform, name, "tender_rescale", FloatScaleAdd, self.config.accumulator_bits)
+
+
+class TenderCore(wiring.Component):
+    """The array, and the flag of its tile. A tile is one group of the shell's schedule; members are the shell's."""
+
+    max_terms = max_passes = max_groups = 1
+
+    def __init__(self, config: TenderConfig):
+        self.config = config
+        self.group_beats = config.max_beats
+        self.interval = config.timing.interval
+        codes = data.ArrayLayout(data.ArrayLayout(config.bits_w, config.lanes), config.cols)
+        activations = data.ArrayLayout(data.ArrayLayout(config.bits_a, config.lanes), config.rows)
+        self.weights_layout = data.StructLayout({"codes": codes})
+        self.activations_layout = data.StructLayout({"data": activations, "shift": 1, "unsigned": 1})
+        self.constants = Constants(column=COLUMN)
+        self.result_shape = signed(config.accumulator_bits)
+        self.flags_layout = data.StructLayout({"overflow": 1})
+        # golden's output_fields names the same
+        self.output_fields = {"data": data.ArrayLayout(Float32, config.drain), "overflow": 1}
+        self.errors_layout = data.StructLayout({"overflow": 1})
+        self.settings = {}
+        super().__init__(core_members(self))
+
+    def output_unit(self) -> OutputUnit:
+        """What the drain sends results through."""
+        return OutputUnit(self)
+
+    def describe(self) -> dict[str, object]:
+        """Figures for the manifest, in cycles unless named otherwise."""
+        timing, config = self.config.timing, self.config
+        return {
+            "accumulator_bits": config.accumulator_bits,
+            "dot_bits": config.dot_bits,
+            "longest_tile": config.max_beats,
+            "latency_last_beat_to_first_output": timing.result + timing.output,
+            "shortest_k_that_hides_the_drain": max(timing.result + timing.drain_beats, timing.interval) * config.lanes,
+        }
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.array = array = self._array()
+        m.d.comb += [
+            self.terms.eq(1),
+            self.passes.eq(1),
+            array.activations.eq(self.activations.data),
+            array.unsigned.eq(self.activations.unsigned),
+            array.shift.eq(self.activations.shift),
+            array.codes.eq(self.weights.codes),
+            array.valid.eq(self.step.valid),
+            array.first.eq(self.step.first.tile),
+            array.last.eq(self.step.last.tile),
+            self.results.eq(array.values),
+        ]
+        self._watch_overflow(m, array)
+        return m
+
+    def _array(self) -> TenderArray:
+        return TenderArray(self.config)
+
+    def _watch_overflow(self, m, array):
+        """Collect the tile's overflows; each comes ``late`` cycles behind its beat, and the results are there with the last."""
+        config = self.config
+        late = 1 + config.dot_latency + config.skew + 2
+        starts = delay(m, self.step.valid & self.step.first.tile, late, "starts", reset=True)
+        ends = delay(m, self.step.valid & self.step.last.tile, late, "ends", reset=True)
+        so_far, met = Signal(reset_less=True), Signal()
+        m.d.comb += [
+            met.eq(array.overflow | so_far & ~starts),
+            self.errors.overflow.eq(ends & met),
+        ]
+        m.d.sync += [so_far.eq(met), self.done.eq(ends)]
+        with m.If(ends):
+            m.d.sync += self.flags.overflow.eq(met)
+
+
+class TenderEngine(Engine):
+    """The Tender engine: weights and activations in INT4 or INT8, channel groups whose scales are a factor 2 apart.
+
+    * Throughput: ``rows * cols * lanes`` products a cycle; a shift costs none.
+    * Cycles: ``config.cycles``, exactly.
+
+    Parameters
+    ----------
+    config : TenderConfig
+    """
+
+    def __init__(self, config: TenderConfig | None = None):
+        self.config = config or TenderConfig()
+        super().__init__(TenderCore(self.config))
