@@ -14,7 +14,7 @@ DEVICE      ?= ecp5-85k ecp5-25k
 BOARD       ?=
 FPGA        ?=
 
-SCHEMES := bitmod rsr
+SCHEMES := bitmod tender rsr
 PARTS   := pe engine
 
 INSTALLED := $(VENV)/.subbyte-installed

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from subbyte.cli import operands
+from subbyte.cli import operands, tender_groups
 from subbyte.cli.schemes import NAMES, scheme
 from subbyte.golden.model import ModelUnavailable, fetch_model
 from subbyte.sim.engine_run import EngineModel, rms
@@ -30,7 +30,7 @@ def accuracy(scheme, fmt, k, samples=1024, seed=1, **parameters):
     rng = np.random.default_rng(seed)
     config, errors = scheme.config(**parameters), []
     for _ in range(samples // 32):
-        x = scheme.activations(rng.standard_normal((32, k)) * np.exp(rng.standard_normal((32, k))))
+        x = scheme.activations(rng.standard_normal((32, k)) * np.exp(rng.standard_normal((32, k))), config)
         qweight = scheme.quantize(rng.normal(0, 0.02, (32, k)), fmt, config)
         y, _ = scheme.golden(x, qweight, config)
         norms = np.sqrt(np.square(np.asarray(x, np.float64) * qweight.dequantize()).sum(axis=1))
@@ -40,13 +40,14 @@ def accuracy(scheme, fmt, k, samples=1024, seed=1, **parameters):
 
 def main():
     """Print all tables; returns the exit code."""
-    for name in NAMES:
+    for name in ("bitmod", "rsr"):
         _accuracy_table(scheme(name))
     try:
         path = fetch_model(build_root() / "model")
     except ModelUnavailable as error:
         print(f"error: the layers need the model: {error}", file=sys.stderr)
         return 1
+    tender_groups.table(path)
     return max(_layer_table(scheme(name), path) for name in NAMES)
 
 
@@ -77,7 +78,7 @@ def _layer_table(scheme, path):
             qweight = scheme.quantize(weight, scheme.formats[0], config)
             for tokens in _TOKENS:
                 x, _ = operands.load_activations(path, tensor, None, tokens, weight.shape[1])
-                result = model.run(scheme.activations(x), qweight)
+                result = model.run(scheme.activations(x, config), qweight)
                 failed += bool(result.problems)
                 print(f"| {tensor} | {weight.shape[0]} x {weight.shape[1]} | {tokens} | {lanes} | {result.run.cycles} "
                       f"| {result.timeline.busy / result.run.cycles:.2%} | {result.timeline.occupancy:.2%} "

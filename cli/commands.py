@@ -79,7 +79,7 @@ _scheme_argument = click.argument("scheme", metavar="SCHEME", callback=_scheme)
 _set_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
                            help="A parameter of the engine; repeat for more. An unknown one lists all.")
 _format_option = click.option("--format", "fmt", metavar="NAME", help="Weight format; an unknown one lists all. "
-                              "Default: the first that the engine takes (bitmod: bitmod-fp4, rsr: ternary-tensor).")
+                              "Default: the first that the engine takes (bitmod-fp4, int4, ternary-tensor).")
 _group_option = click.option("--group-size", metavar="N", help="Weights that share a scale: --set group_size=N.")
 _weights_option = click.option("--weights", "path", metavar="FILE", required=True,
                                help="A .gguf, .safetensors or .npz file.")
@@ -111,7 +111,7 @@ def verilog(scheme, settings, part, target, output):
     """Generate an engine, or one of its processing elements, as Verilog-2005.
 
     \b
-    Schemes: bitmod, rsr.  The manifest holds ports, payload layouts, parameters and latencies.
+    Schemes: bitmod, tender, rsr.  The manifest holds ports, payload layouts, parameters and latencies.
 
     \b
     Example:
@@ -176,7 +176,7 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
     fmt = scheme.format_for(fmt, config)
     weight = operands.load_weight(path, tensor, rows)
     x, origin = operands.load_activations(path, tensor, activations, tokens, weight.shape[1])
-    x = scheme.activations(x)
+    product, x = _product(x, weight), scheme.activations(x, config)
     qweight = scheme.quantize(weight, fmt, config)
     predicted = scheme.timeline(x, qweight, config)  # refuses operands that do not fit, before anything is built
     _LOG.print(f"{scheme.title} {config.rows} x {config.cols} x {config.lanes}: generating and compiling the RTL "
@@ -185,7 +185,7 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
     _LOG.print(f"ready after {model.build_seconds:.1f} s; running about {predicted.cycles} cycles")
     with _progress() as progress:
         result = model.run(x, qweight, progress=progress, seed=seed)
-    _show(f"{tensor} of {Path(path).name}", _summary(scheme, fmt, origin, config, qweight, _product(x, weight), result))
+    _show(f"{tensor} of {Path(path).name}", _summary(scheme, fmt, origin, config, qweight, product, result))
     if result.run.folder:
         _LOG.print(f"traces are in {result.run.folder}")
     if result.problems:

@@ -33,7 +33,7 @@ class Scheme:
     quantize : callable
         ``(weight, format, config) -> qweight``, for float `weight` [N, K].
     activations : callable
-        Float array [M, K] to the operand that the engine takes.
+        ``(x, config)``: float array [M, K] to the operand that the engine takes.
     pack : callable
         ``(x, qweight, config) -> {stream: words}``, all input streams of the whole product.
     unpack : callable
@@ -132,7 +132,7 @@ def _bitmod():
         quantize=lambda weight, fmt, config: bitmod.quantize(
             weight, fmt, group_size=config.group_size, scale_bits=config.scale_bits,
             special_values=config.special_values),
-        activations=_float16,
+        activations=lambda x, config: _float16(x),
         pack=pack,
         unpack=unpack,
         golden=golden,
@@ -146,6 +146,70 @@ def _bitmod():
             {"rows": 2, "cols": 2, "formats": ("FP3", "FP4"), "guard_bits": 13, "max_k": 65536},
         ),
         lanes=(4, 8),
+    )
+
+
+def _tender():
+    from subbyte.golden import tender
+
+    def pe(config):
+        from subbyte.pe.tender import TenderPE
+
+        return TenderPE(config)
+
+    def published(config):
+        from subbyte.pe.tender import PublishedPE
+
+        return PublishedPE(config)
+
+    def array(config):
+        from subbyte.top.tender import TenderArray
+
+        return TenderArray(config, capture=False)
+
+    def engine(config):
+        from subbyte.top.tender import TenderEngine
+
+        return TenderEngine(config)
+
+    def activations(x, config):
+        """The authors' chunks of 256 rows, 8 groups; without channel bias, whose correction needs the weight as it was."""
+        chunk_size = max(256 // config.rows, 1) * config.rows
+        return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, chunk_size, channel_bias=False)
+
+    def unpack(words, m, n, config):
+        y, overflow = tender.unpack_outputs(words["outputs"], m, n, config)
+        return y, {"overflow": overflow}
+
+    def golden(x, qweight, config):
+        y, flags = tender.matmul(x, qweight, config, flags=True)
+        return y, flags._asdict()
+
+    def reference(x, qweight):
+        return tender.reference(x, qweight).reshape(-1, qweight.shape[0])[: x.rows]
+
+    return Scheme(
+        name="tender",
+        title="Tender",
+        config=tender.TenderConfig,
+        parts={"pe": pe, "published": published, "array": array, "engine": engine},
+        formats=("int4", "int8"),
+        takes=lambda name, config: name == f"int{config.bits_w}",
+        quantize=lambda weight, fmt, config: tender.quantize(weight, config.bits_w),
+        activations=activations,
+        pack=tender.pack,
+        unpack=unpack,
+        golden=golden,
+        reference=reference,
+        timeline=lambda x, qweight, config: config.timeline(x.rows, qweight.shape[0], config.schedule(qweight, x)),
+        corners=(
+            {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
+            {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "bits_w": 8, "bits_a": 8},
+            {"rows": 2, "cols": 2, "lanes": 4, "bits_a": 8, "chunk": None, "accumulator_bits": 24},
+            {"rows": 1, "cols": 2, "lanes": 6, "bits_w": 8, "chunk": 5, "accumulator_bits": 16, "max_beats": 1},
+        ),
+        lanes=(16,),
+        shared=lambda config: "one scale a channel",
     )
 
 
@@ -188,7 +252,7 @@ def _rsr():
         formats=("ternary-tensor", "ternary-channel"),  # by their absolute mean
         takes=lambda name, config: name == f"ternary-{config.granularity}",
         quantize=lambda weight, fmt, config: rsr.quantize(weight, config.granularity),
-        activations=rsr.quantize_activations,
+        activations=lambda x, config: rsr.quantize_activations(x),
         pack=pack,
         unpack=unpack,
         golden=golden,
@@ -208,6 +272,7 @@ def _rsr():
 
 _MAKERS = {  # one line a scheme
     "bitmod": _bitmod,
+    "tender": _tender,
     "rsr": _rsr,
 }
 

@@ -136,7 +136,7 @@ class ShiftMac(wiring.Component):
     -------
     pairs : In(pair_layout(config))
     selects : In(select_layout(config))
-    signed : In(1)
+    is_signed : In(1)
         The activations are two's complement; with ``pairs``.
     first, shift : In(1)
     value : Out(signed(accumulator_bits))
@@ -154,7 +154,7 @@ class ShiftMac(wiring.Component):
         super().__init__({
             "pairs": In(pair_layout(config)),
             "selects": In(select_layout(config)),
-            "signed": In(1),
+            "is_signed": In(1),
             "first": In(1),
             **({"shift": In(1)} if shift else {}),
             "value": Out(signed(width)),
@@ -175,7 +175,7 @@ class ShiftMac(wiring.Component):
             # The top plane counts negatively: its complement enters, and a constant.
             m.d.comb += heap.terms[number].eq(~chosen if plane == config.bits_w - 1 else chosen)
         for number, _ in enumerate(_set_bits(len(self.selects)), len(planes)):
-            m.d.comb += heap.terms[number].eq(self.signed)
+            m.d.comb += heap.terms[number].eq(self.is_signed)
         m.d.comb += [
             accumulator.operand.eq(delay(m, heap.sum, config.dot_latency - heap.latency, "dot").as_signed()),
             accumulator.first.eq(self.first),
@@ -213,7 +213,7 @@ class ShiftMac(wiring.Component):
         chosen = 0
         for option, here in options:
             chosen = chosen | (option & here.replicate(width))
-        return Cat(chosen[:-1], chosen[-1] ^ self.signed)
+        return Cat(chosen[:-1], chosen[-1] ^ self.is_signed)
 
 
 def _set_bits(number: int) -> list[int]:
@@ -281,7 +281,7 @@ class TenderPE(wiring.Component):
             column.valid.eq(self.valid),
             mac.pairs.eq(row.pairs),
             mac.selects.eq(column.selects),
-            mac.signed.eq(~delay(m, self.unsigned, 1, "unsigned")),
+            mac.is_signed.eq(~delay(m, self.unsigned, 1, "unsigned")),
             *(getattr(mac, name).eq(value) for name, value in controls.items()),
             self.result.eq(mac.result),
             self.done.eq(mac.captured),

@@ -27,7 +27,7 @@ SLICE = Path(__file__).parent.parent / "tests" / "data" / "smollm2_slice.npz"
 CONFIGS = {
     "int4": TenderConfig(rows=2, cols=4, lanes=4, drain=2),
     "int8": TenderConfig(rows=3, cols=2, lanes=3, drain=1, bits_w=8, bits_a=8, chunk=None),
-    "one_by_one": TenderConfig(rows=1, cols=1, lanes=1, drain=1, bits_a=8, accumulator_bits=18, dot_stages=1, chunk=5),
+    "one_by_one": TenderConfig(rows=1, cols=1, lanes=1, drain=1, bits_a=8, accumulator_bits=16, dot_stages=1, chunk=5),
 }
 
 
@@ -227,16 +227,17 @@ def test_engine(name):
 
 
 def beyond_and_back(config, groups=20):
-    """A sum that reaches 2**31 by shifts alone, and comes back with the last beat."""
-    k = 2 * config.lanes
-    index, codes = np.zeros((1, k), int), np.zeros((config.cols, k), np.int8)
+    """A sum that reaches 2**31 by shifts alone, and comes back with the last beat; in the first tile of two."""
+    k, n = 2 * config.lanes, 2 * config.cols
+    index, codes = np.zeros((1, k), int), np.zeros((n, k), np.int8)
     xq = np.zeros((1, config.rows, k), np.int16)
     index[0, 0] = groups - 1
-    xq[..., 0], codes[:, 0] = 64, 64  # 2**12, and 19 shifts
-    xq[..., 1], codes[:, 1] = 1, -3
+    xq[..., 0], codes[: config.cols, 0] = 64, 64  # 2**12, and 19 shifts
+    xq[..., -1], codes[:, -1] = 1, -3
     scales = 2.0 ** np.arange(groups)[None]
     decomposed = Decomposed(xq, index, scales, np.zeros((1, k)), 8, False, config.rows)
-    return decomposed, QuantizedWeight(codes, np.ones(config.cols), 8)
+    # The constant takes most of the sum away, so that binary32 shows its last places.
+    return decomposed, QuantizedWeight(codes, np.ones(n), 8), None, np.repeat([-(2.0**31), 0.0], config.cols)
 
 
 def halfway(config):
@@ -253,7 +254,7 @@ def test_engine_faults_are_detected():
     config, seed = TenderConfig(rows=1, cols=2, lanes=4, drain=1, bits_w=8, bits_a=8), resolve_seed()
     rng = np.random.default_rng(seed)
     prepared = [
-        engine_case("beyond 2**31 and back", *beyond_and_back(config), None, None, config),
+        engine_case("beyond 2**31 and back", *beyond_and_back(config), config),
         engine_case("ties", *halfway(config), config),
         engine_case("empty groups", *random_operands(rng, 4, 2, 24, config, 12, 4, spread=5.0), config),
         engine_case("unsigned", *random_operands(rng, 4, 3, 24, config, 4, 4, True), config),

@@ -58,7 +58,7 @@ def test_help_has_an_example_that_parses(run, command):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["verilog", "bitmot"], "scheme must be one of bitmod, rsr, not 'bitmot' (did you mean bitmod?)"),
+    (["verilog", "bitmot"], "scheme must be one of bitmod, tender, rsr, not 'bitmot' (did you mean bitmod?)"),
     (["verilog", "bitmod", "--part", "top"], "part must be one of pe, engine, not 'top'"),
     (["verilog", "bitmod", "--set", "rows"], "--set must be KEY=VALUE, not 'rows'"),
     (["verilog", "bitmod", "--set", "rows=many"], "rows must be an integer, not 'many'"),

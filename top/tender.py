@@ -67,7 +67,7 @@ class TenderArray(wiring.Component):
                 m.d.comb += [
                     mac.pairs.eq(rows[r].pairs),
                     mac.selects.eq(columns[c].selects),
-                    mac.signed.eq(is_signed),
+                    mac.is_signed.eq(is_signed),
                     *(getattr(mac, name).eq(value) for name, value in controls.items() if hasattr(mac, name)),
                     self.values[r][c].eq(mac.result if self.options["capture"] else mac.value),
                 ]
