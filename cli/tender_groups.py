@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Part of `make bench`: what the number of channel groups means for Tender on a real model."""
 
+from pathlib import Path
+
 import numpy as np
 
 from subbyte.cli import operands
@@ -15,8 +17,8 @@ _LANES = (4, 8, 16, 32)
 
 
 def table(path):
-    """Print it: a chunk of real tokens through attn_q (K = 576) and ffn_down (K = 1536) of block 0."""
-    print(f"\nTender: channel groups on block 0 of {path.name}, {_TOKENS} tokens in one chunk\n\n"
+    """Print it for the model at ``path``: real tokens through attn_q (K = 576) and ffn_down (K = 1536) of block 0."""
+    print(f"\nTender: channel groups on block 0 of {Path(path).name}, {_TOKENS} tokens in one chunk\n\n"
           "| layer | K | bits | G | accumulator bits | channels by group, largest scale first | occupancy at lanes "
           f"{', '.join(map(str, _LANES))} | error against float64 |\n|---|---|---|---|---|---|---|---|")
     for tensor, x in _inputs(path):

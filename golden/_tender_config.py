@@ -46,7 +46,7 @@ class TenderConfig:
     bits_w: int = 4
     bits_a: int = 4
     accumulator_bits: int = 32
-    drain: int = 2
+    drain: int = 4
     max_beats: int = 4096
     dot_stages: int | None = None
     chunk: int | None = 8
@@ -98,7 +98,7 @@ class TenderConfig:
         """
         return Timing(
             interval=self.skew + 2,
-            result=1 + self.dot_latency + self.skew + 3,
+            result=1 + self.dot_latency + self.skew + 2,
             output=self.OUTPUT_STAGES,
             drain_beats=self.rows * self.cols // self.drain,
         )

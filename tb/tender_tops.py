@@ -124,7 +124,7 @@ class _FaultyCore(TenderCore):
         sticky = Signal()
         m.d.sync += sticky.eq(sticky | array.overflow)
         with m.If((self.fault == TenderFault.OVERFLOW_NOT_FORGOTTEN) & sticky):
-            m.d.sync += self.flags.overflow.eq(1)
+            m.d.comb += self.flags.overflow.eq(1)
 
 
 class FaultyEngine(TenderEngine):

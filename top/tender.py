@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Tender engine: its array, its core, and the core in the shell."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -186,14 +186,14 @@ class TenderCore(wiring.Component):
         late = 1 + config.dot_latency + config.skew + 2
         starts = delay(m, self.step.valid & self.step.first.tile, late, "starts", reset=True)
         ends = delay(m, self.step.valid & self.step.last.tile, late, "ends", reset=True)
-        so_far, met = Signal(reset_less=True), Signal()
+        so_far, met, kept = Signal(reset_less=True), Signal(), Signal(reset_less=True)
         m.d.comb += [
             met.eq(array.overflow | so_far & ~starts),
+            self.flags.overflow.eq(Mux(ends, met, kept)),
             self.errors.overflow.eq(ends & met),
+            self.done.eq(ends),
         ]
-        m.d.sync += [so_far.eq(met), self.done.eq(ends)]
-        with m.If(ends):
-            m.d.sync += self.flags.overflow.eq(met)
+        m.d.sync += [so_far.eq(met), kept.eq(self.flags.overflow)]
 
 
 class TenderEngine(Engine):
