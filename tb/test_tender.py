@@ -1,6 +1,6 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-# amaranth: UnusedElaboratable=no
 """Tender's engine and elements, bit for bit against golden."""
 
 from dataclasses import replace
