@@ -24,6 +24,7 @@ __all__ = [
     "chunks_of",
     "counts_of",
     "decompose",
+    "divide_and_round",
     "dynamic_bias",
     "finite_matrix",
     "group_index_of",
@@ -177,17 +178,17 @@ def finite_matrix(name: str, array: np.ndarray, axes: str) -> np.ndarray:
     return array
 
 
-def _divide(values: np.ndarray, scales: np.ndarray) -> np.ndarray:
+def divide_and_round(values: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Values over scales, rounded half to even to integers; zero where the scale is zero."""
-    quotient = np.divide(values, scales, out=np.zeros(values.shape, values.dtype), where=scales != 0)
+    with np.errstate(over="ignore"):
+        quotient = np.divide(values, scales, out=np.zeros(values.shape, values.dtype), where=scales != 0)
     return np.rint(quotient)
 
 
 def _quantize_signed(values: np.ndarray, scales: np.ndarray, bits: int) -> np.ndarray:
     """The authors' signed quantizer: a true division in float32; scales broadcast with the values."""
     divisor = np.where(scales == 0, np.float32(0), np.maximum(scales.astype(np.float32), SMALLEST_DIVISOR))
-    with np.errstate(over="ignore"):
-        integers = _divide(values.astype(np.float32), np.broadcast_to(divisor, values.shape))
+    integers = divide_and_round(values.astype(np.float32), np.broadcast_to(divisor, values.shape))
     return np.clip(integers, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
@@ -311,7 +312,7 @@ def decompose(
                          f"at a maximum of {tmax.min()!r}; a wider dtype or fewer groups do")
     scale = np.take_along_axis(scales, index, axis=1)[:, None, :]
     if unsigned:
-        integers = np.clip(_divide(centered, np.broadcast_to(scale, centered.shape)), 0, qmax)
+        integers = np.clip(divide_and_round(centered, np.broadcast_to(scale, centered.shape)), 0, qmax)
     else:
         integers = _quantize_signed(centered, scale, bits)
     return Decomposed(integers.astype(np.int16), index, scales, bias, bits, unsigned, len(x))

@@ -20,7 +20,16 @@ import numpy as np
 from ._tender_calibrate import calibrate, worst_case_bits
 from ._tender_config import Beats, TenderConfig, beats_of, check_operands
 from ._tender_pack import constants, pack, pack_outputs, unpack, unpack_outputs
-from ._tender_quantizer import Calibration, Decomposed, QuantizedWeight, decompose, quantize
+from ._tender_quantizer import (
+    BITS,
+    Calibration,
+    Decomposed,
+    QuantizedWeight,
+    check_choice,
+    decompose,
+    divide_and_round,
+    quantize,
+)
 from .floating import scale_add
 
 __all__ = [
@@ -43,6 +52,7 @@ __all__ = [
     "quantize",
     "recombine_nibbles",
     "reference",
+    "requantize",
     "split_nibbles",
     "unpack",
     "unpack_outputs",
@@ -213,3 +223,31 @@ def recombine_nibbles(high_high: np.ndarray, high_low: np.ndarray, low_high: np.
     once, behind the last beat.
     """
     return (high_high << 8) + ((high_low + low_high) << 4) + low_low
+
+
+def requantize(y: np.ndarray, divisors: np.ndarray, bits: int, unsigned: bool = False) -> np.ndarray:
+    """Results of a layer as the next one's activations: ``clip(rint(y / divisor))``, a true division in float32.
+
+    With a calibration of the next layer this equals its :func:`decompose`, where the channel bias has been taken from the
+    constants that :func:`matmul` adds.
+
+    Parameters
+    ----------
+    y : float32 [M, N]
+    divisors : float32 [N] or [M, N]
+        Scale of each channel's group; 0 gives 0.
+    bits : 4 or 8
+    unsigned : bool
+
+    Returns
+    -------
+    int16 [M, N]
+    """
+    for name, value in (("y", y), ("divisors", divisors)):
+        if np.asarray(value).dtype != np.float32:
+            raise TypeError(f"{name} must be float32, not {np.asarray(value).dtype}")
+    check_choice("bits", bits, BITS)
+    if np.any(divisors < 0):
+        raise ValueError("divisors must not be negative")
+    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return np.clip(divide_and_round(y, np.broadcast_to(divisors, y.shape)), low, high).astype(np.int16)
