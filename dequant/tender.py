@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Tender's requantization: results become the next layer's integers by a true division.
+"""Tender's last steps: sums become results, and if wanted the next layer's integers by a true division.
 
 The published quantizer divides in binary32 and rounds the quotient to an integer, ties to even: two roundings. Multiplying
 by a reciprocal gives other integers near ties. Here a long division gives the integer part, the first bit behind it and
@@ -11,13 +11,64 @@ from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.tender import TenderConfig
 from ..hdl.adders import carry_select_add
-from ..hdl.float_format import Float32
+from ..hdl.floating import Float32, FloatScaleAdd
 from ..hdl.pipeline import delay
 
-__all__ = ["Requantizer"]
+__all__ = ["Requantizer", "Rescale"]
 
 SIGNIFICAND = 24
+
+
+class Rescale(wiring.Component):
+    """A sum's way out: times its column's scale plus its constant, and requantized if the engine does so.
+
+    * Latency: ``config.output_stages`` cycles in which `enable` is high. Throughput: one result per such cycle.
+
+    Members
+    -------
+    enable : In(1)
+    integer : In(signed(accumulator_bits))
+    scale, constant : In(Float32)
+    divisor : In(Float32)
+        If ``config.requantizes``.
+    y : Out(Float32), or Out(output_bits)
+    """
+
+    def __init__(self, config: TenderConfig):
+        self.config = config
+        super().__init__({
+            "enable": In(1, init=1),
+            "integer": In(signed(config.accumulator_bits)),
+            "scale": In(Float32),
+            "constant": In(Float32),
+            **({"divisor": In(Float32)} if config.requantizes else {}),
+            "y": Out(config.output_bits if config.requantizes else Float32),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.scale_add = scale_add = self._scale_add()
+        m.d.comb += [
+            scale_add.integer.eq(self.integer),
+            scale_add.scale.eq(self.scale),
+            scale_add.constant.eq(self.constant),
+        ]
+        if self.config.requantizes:
+            m.submodules.requantizer = requantizer = Requantizer(
+                self.config.output_bits, is_unsigned=self.config.output.startswith("u"))
+            m.d.comb += [
+                requantizer.value.eq(scale_add.y),
+                requantizer.divisor.eq(delay(m, self.divisor, scale_add.LATENCY, "divisor")),
+                self.y.eq(requantizer.q),
+            ]
+        else:
+            m.d.comb += self.y.eq(scale_add.y)
+        return EnableInserter(self.enable)(m)
+
+    def _scale_add(self) -> FloatScaleAdd:
+        return FloatScaleAdd(self.config.accumulator_bits)
 
 
 class Requantizer(wiring.Component):

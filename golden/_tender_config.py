@@ -13,6 +13,9 @@ from .schedule import GroupSchedule, Schedule, Timeline, Timing, engine_timeline
 
 __all__ = ["Beats", "TenderConfig", "beats_of", "check_operands"]
 
+OUTPUTS = ("float32", "int4", "uint4", "int8", "uint8")
+"""Formats of results."""
+
 
 @dataclass(frozen=True)
 class TenderConfig:
@@ -38,6 +41,8 @@ class TenderConfig:
         Pipeline stages of a dot product; None: 3, or 4 where weights or activations have 8 bits.
     chunk : int or None
         Bits of a chunk of the accumulator, at least 2; None: a single adder.
+    output : "float32", "int4", "uint4", "int8" or "uint8"
+        Results as they are, or requantized for the next layer.
     """
 
     rows: int = 8
@@ -50,12 +55,14 @@ class TenderConfig:
     max_beats: int = 4096
     dot_stages: int | None = None
     chunk: int | None = 8
+    output: str = "float32"
 
-    OUTPUT_STAGES = 7
+    RESCALE_STAGES = 7
 
     def __post_init__(self) -> None:
         check_choice("bits_w", self.bits_w, BITS)
         check_choice("bits_a", self.bits_a, BITS)
+        check_choice("output", self.output, OUTPUTS)
         ranges = {
             "rows": (1, None), "cols": (1, None), "lanes": (1, 256), "accumulator_bits": (16, 32), "drain": (1, None),
             "max_beats": (1, 2**24), "dot_stages": (1, 8), "chunk": (2, None),
@@ -81,6 +88,21 @@ class TenderConfig:
         return ((2**self.bits_a - 1) * 2 ** (self.bits_w - 1) * self.lanes - 1).bit_length() + 1
 
     @property
+    def requantizes(self) -> bool:
+        """Whether results are the next layer's integers."""
+        return self.output != "float32"
+
+    @property
+    def output_bits(self) -> int:
+        """Bits of a result on ``outputs``."""
+        return int(self.output.lstrip("floatuin"))
+
+    @property
+    def output_stages(self) -> int:
+        """Cycles from a sum to its result: the rescale, and a division of two bits more than it keeps."""
+        return self.RESCALE_STAGES + (self.output_bits + 4 if self.requantizes else 0)
+
+    @property
     def dot_latency(self) -> int:
         """Cycles from the operand registers to a dot product."""
         return self.dot_stages or (3 if self.bits_w == self.bits_a == 4 else 4)
@@ -99,7 +121,7 @@ class TenderConfig:
         return Timing(
             interval=self.skew + 2,
             result=1 + self.dot_latency + self.skew + 2,
-            output=self.OUTPUT_STAGES,
+            output=self.output_stages,
             drain_beats=self.rows * self.cols // self.drain,
         )
 

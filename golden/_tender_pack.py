@@ -16,6 +16,7 @@ from .packing import Field, pack_beats, unpack_beats
 
 __all__ = [
     "activation_fields",
+    "check_divisors",
     "constants",
     "output_fields",
     "pack",
@@ -41,13 +42,13 @@ def activation_fields(config: TenderConfig) -> list[Field]:
 
 
 def scale_fields(config: TenderConfig) -> list[Field]:
-    """Payload of ``scales``: for each column the binary32 scale, then the binary32 constant."""
-    return [Field("data", 32, 2 * config.cols), Field("last", 1)]
+    """Payload of ``scales``, all binary32: for each column scale, constant and, if the engine requantizes, divisor."""
+    return [Field("data", 32, (2 + config.requantizes) * config.cols), Field("last", 1)]
 
 
 def output_fields(config: TenderConfig) -> list[Field]:
     """Payload of ``outputs``."""
-    return [Field("data", 32, config.drain), Field("overflow", 1), Field("last", 1)]
+    return [Field("data", config.output_bits, config.drain), Field("overflow", 1), Field("last", 1)]
 
 
 def constants(
@@ -57,8 +58,9 @@ def constants(
     beats: Beats,
     correction: np.ndarray | None,
     bias: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and constant float32 [N] of a chunk's outputs.
+    divisors: np.ndarray | None = None,
+) -> tuple[np.ndarray, ...]:
+    """Scale, constant and, if given, divisor float32 [N] of a chunk's outputs.
 
     The scale is that of the last group with channels, so the shifts of empty groups behind it are in its exponent: the
     same result as shifting the sum, and it cannot overflow.
@@ -79,7 +81,22 @@ def constants(
                          f"not {scale[wrong][0]!r}")
     if not np.all(np.abs(constant) <= LARGEST_CONSTANT):
         raise ValueError(f"correction + bias must have a magnitude of at most 2**126, not {np.abs(constant).max()!r}")
-    return scale, np.where(np.abs(constant) < SMALLEST, 0, constant).astype(np.float32)
+    constant = np.where(np.abs(constant) < SMALLEST, 0, constant).astype(np.float32)
+    return scale, constant, *(() if divisors is None else (np.broadcast_to(divisors[chunk], n),))
+
+
+def check_divisors(divisors: np.ndarray | None, decomposed: Decomposed, n: int, config: TenderConfig) -> None:
+    """Refuse divisors [C, N] that do not fit what the engine puts out."""
+    if not config.requantizes:
+        if divisors is not None:
+            raise ValueError("divisors must be None for float32 results")
+        return
+    shape = (len(decomposed.xq), n)
+    if divisors is None or np.shape(divisors) != shape or np.asarray(divisors).dtype != np.float32:
+        found = "None" if divisors is None else f"{np.asarray(divisors).dtype} {np.shape(divisors)}"
+        raise ValueError(f"divisors must be float32 {shape} for {config.output} results, not {found}")
+    if not np.all((divisors == 0) | (divisors >= np.finfo(np.float32).tiny) & np.isfinite(divisors)):
+        raise ValueError("divisors must be 0 or positive normal float32 numbers")
 
 
 def _last(beats: int) -> np.ndarray:
@@ -98,10 +115,13 @@ def pack(
     config: TenderConfig,
     correction: np.ndarray | None = None,
     bias: np.ndarray | None = None,
+    divisors: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Words of ``weights``, ``activations`` and ``scales`` for a whole product; arguments as of :func:`matmul`."""
     check_operands(decomposed, qweight, config)
-    parts = [_pack_chunk(decomposed, qweight, config, chunk, correction, bias) for chunk in range(len(decomposed.xq))]
+    check_divisors(divisors, decomposed, qweight.shape[0], config)
+    terms = correction, bias, divisors
+    parts = [_pack_chunk(decomposed, qweight, config, chunk, terms) for chunk in range(len(decomposed.xq))]
     n_tiles = ceil(qweight.shape[0] / config.cols)
     weights, scales = ([part[name][tile] for tile in range(n_tiles) for part in parts for _ in range(part["m_tiles"])]
                        for name in ("weights", "scales"))
@@ -113,12 +133,12 @@ def pack(
     }
 
 
-def _pack_chunk(decomposed, qweight, config, chunk, correction, bias):
+def _pack_chunk(decomposed, qweight, config, chunk, terms):
     """Words of a chunk: weights and scales for each tile of columns, activations of all its tiles of rows."""
     beats = beats_of(decomposed, chunk, config.lanes)
     count, rows = len(beats.shifts), decomposed.rows_of(chunk)
     codes = np.pad(qweight.codes, ((0, 0), (0, 1)))[:, beats.flat].reshape(-1, count, config.lanes)
-    words = constants(decomposed, qweight, chunk, beats, correction, bias)
+    words = constants(decomposed, qweight, chunk, beats, *terms)
     words = _columns(np.stack(words, axis=1).view(np.uint32).astype(np.int64), config)
     xq = np.pad(decomposed.xq[chunk, :rows], ((0, -rows % config.rows), (0, 1)))[:, beats.flat]
     tiles = xq.reshape(-1, config.rows, count, config.lanes).transpose(0, 2, 1, 3)
@@ -161,7 +181,7 @@ def unpack(words: dict[str, np.ndarray], decomposed: Decomposed, n: int, config:
     data = unpack_beats(activation_fields(config), words["activations"][:per_pass])["data"]
     data = (data if decomposed.unsigned else _signed(data, config.bits_a)).reshape(per_pass, config.rows, config.lanes)
     scales = unpack_beats(scale_fields(config), words["scales"])["data"].astype(np.uint32).view(np.float32)
-    scales = scales.reshape(n_tiles, sum(m_tiles), config.cols, 2)
+    scales = scales.reshape(n_tiles, sum(m_tiles), config.cols, -1)
     found = {"codes": np.zeros((chunks, n, k), np.int8), "xq": np.zeros((decomposed.rows, k), np.int16),
              "scales": np.zeros((chunks, n), np.float32), "constants": np.zeros((chunks, n), np.float32)}
     beat = tile = row = 0
@@ -169,7 +189,7 @@ def unpack(words: dict[str, np.ndarray], decomposed: Decomposed, n: int, config:
         count, real = len(beats.shifts), beats.flat < k
         block = codes[:, beat : beat + count].transpose(0, 2, 1, 3).reshape(n_tiles * config.cols, -1)
         found["codes"][chunk][:, beats.flat[real]] = block[:n, real]
-        found["scales"][chunk], found["constants"][chunk] = scales[:, tile].reshape(-1, 2)[:n].T
+        found["scales"][chunk], found["constants"][chunk] = scales[:, tile, :, :2].reshape(-1, 2)[:n].T
         rows = decomposed.rows_of(chunk)
         block = data[beat : beat + tiles * count].reshape(tiles, count, config.rows, config.lanes).transpose(0, 2, 1, 3)
         found["xq"][row : row + rows, beats.flat[real]] = block.reshape(tiles * config.rows, -1)[:rows, real]
@@ -182,29 +202,31 @@ def _signed(values: np.ndarray, bits: int) -> np.ndarray:
 
 
 def unpack_outputs(words: np.ndarray, m: int, n: int, config: TenderConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Words of ``outputs`` to y float32 [M, N] and the per-tile mask overflow."""
+    """Words of ``outputs`` to y [M, N], float32 or int16, and the per-tile mask overflow."""
     m_tiles, n_tiles, beats = ceil(m / config.rows), ceil(n / config.cols), config.timing.drain_beats
     if len(words) != m_tiles * n_tiles * beats:
         raise ValueError(f"outputs must have {m_tiles * n_tiles * beats} beats, not {len(words)}")
     values = unpack_beats(output_fields(config), words)
     data = values["data"].reshape(n_tiles, m_tiles, config.rows, config.cols).transpose(1, 2, 0, 3)
     y = data.reshape(m_tiles * config.rows, n_tiles * config.cols)[:m, :n]
-    return y.astype(np.uint32).view(np.float32), values["overflow"].reshape(n_tiles, m_tiles, beats).any(axis=2).T
+    y = _signed(y, config.output_bits).astype(np.int16) if config.output.startswith("int") else y
+    y = y.astype(np.int16) if config.requantizes else y.astype(np.uint32).view(np.float32)
+    return y, values["overflow"].reshape(n_tiles, m_tiles, beats).any(axis=2).T
 
 
 def pack_outputs(y: np.ndarray, overflow: np.ndarray, filling: np.ndarray, config: TenderConfig) -> np.ndarray:
     """The words that an engine must send for y [M, N] and the per-tile mask overflow.
 
-    ``filling`` are the last chunk's constants [N]: what comes out for the rows that fill up the last tile.
+    ``filling`` [N] is what comes out for the rows that fill up the last tile, see :func:`subbyte.golden.tender.filling`.
     """
     m_tiles, n_tiles = overflow.shape
     beats = config.timing.drain_beats
-    y = np.concatenate([y, np.tile(filling, (m_tiles * config.rows - len(y), 1))])
+    y = np.concatenate([y, np.tile(filling.astype(y.dtype), (m_tiles * config.rows - len(y), 1))])
     padded = np.pad(y, ((0, 0), (0, n_tiles * config.cols - y.shape[1])))
     tiles = padded.reshape(m_tiles, config.rows, n_tiles, config.cols).transpose(2, 0, 1, 3)
     return pack_beats(
         output_fields(config),
-        data=tiles.reshape(-1, config.drain).view(np.uint32).astype(np.int64),
+        data=(tiles if config.requantizes else tiles.astype(np.float32).view(np.uint32)).reshape(-1, config.drain),
         overflow=np.repeat(overflow.T.ravel(), beats),
         last=np.tile(_last(beats), m_tiles * n_tiles),
     )

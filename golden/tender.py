@@ -19,7 +19,7 @@ import numpy as np
 
 from ._tender_calibrate import calibrate, worst_case_bits
 from ._tender_config import Beats, TenderConfig, beats_of, check_operands
-from ._tender_pack import constants, pack, pack_outputs, unpack, unpack_outputs
+from ._tender_pack import check_divisors, constants, pack, pack_outputs, unpack, unpack_outputs
 from ._tender_quantizer import (
     BITS,
     Calibration,
@@ -46,6 +46,7 @@ __all__ = [
     "correction",
     "decompose",
     "error_bound",
+    "filling",
     "matmul",
     "pack",
     "pack_outputs",
@@ -142,9 +143,10 @@ def matmul(
     config: TenderConfig,
     correction: np.ndarray | None = None,
     bias: np.ndarray | None = None,
+    divisors: np.ndarray | None = None,
     flags: bool = False,
 ) -> np.ndarray | tuple[np.ndarray, Flags]:
-    """The engine's answer bit for bit: float32 [rows, N], and its flags.
+    """The engine's answer bit for bit: float32 [rows, N], or int16 if it requantizes, and its flags.
 
     Parameters
     ----------
@@ -157,19 +159,42 @@ def matmul(
         See :func:`correction`.
     bias : float array [N] or None
         The linear layer's own.
+    divisors : float32 array [C, N] or None
+        The next layer's scales, for an engine that requantizes: see :func:`requantize`.
     flags : bool
         Return (y, Flags).
     """
     check_operands(decomposed, qweight, config)
+    check_divisors(divisors, decomposed, qweight.shape[0], config)
     y, masks = [], []
     for chunk in range(len(decomposed.xq)):
         beats = beats_of(decomposed, chunk, config.lanes)
         acc, overflow = _accumulate_wrapped(decomposed, qweight, chunk, beats, config)
-        scale, constant = constants(decomposed, qweight, chunk, beats, correction, bias)
-        y.append(scale_add(acc, scale[None, :], constant[None, :]))
+        y.append(_finish(acc, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config))
         masks.append(_any_in_tile(overflow, config))
     y = np.concatenate(y)
     return (y, Flags(np.concatenate(masks))) if flags else y
+
+
+def _finish(acc, terms, config):
+    """Results of sums [rows, N] with the constants of their columns."""
+    y = scale_add(acc, terms[0][None, :], terms[1][None, :])
+    return requantize(y, terms[2], config.output_bits, config.output.startswith("u")) if config.requantizes else y
+
+
+def filling(
+    decomposed: Decomposed,
+    qweight: QuantizedWeight,
+    config: TenderConfig,
+    correction: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    divisors: np.ndarray | None = None,
+) -> np.ndarray:
+    """What the engine puts out [N] for the rows that fill up the last tile: the results of sums of zero."""
+    chunk = len(decomposed.xq) - 1
+    beats = beats_of(decomposed, chunk, config.lanes)
+    zeros = np.zeros((1, qweight.shape[0]), np.int64)
+    return _finish(zeros, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config)[0]
 
 
 def _accumulate_wrapped(decomposed, qweight, chunk, beats, config):

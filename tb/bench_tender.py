@@ -15,9 +15,11 @@ from subbyte.tb.tender_tops import TenderFault
 def decode(case):
     """Results of an output word in hexadecimal, first column first, and its flag."""
 
+    bits = case["output_bits"]
+
     def text(word):
-        values = [f"{word >> 32 * i & 0xFFFFFFFF:08x}" for i in range(case["drain"])]
-        return f"{' '.join(values)} overflow={word >> 32 * case['drain'] & 1}"
+        values = [f"{word >> bits * i & (1 << bits) - 1:0{bits // 4}x}" for i in range(case["drain"])]
+        return f"{' '.join(values)} overflow={word >> bits * case['drain'] & 1}"
 
     return text
 

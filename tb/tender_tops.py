@@ -7,6 +7,7 @@ import enum
 from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In
 
+from ..dequant.tender import Rescale
 from ..golden.tender import TenderConfig
 from ..hdl.floating import FloatScaleAdd
 from ..hdl.pipeline import delay
@@ -69,7 +70,7 @@ class _FaultyArray(TenderArray):
         return mac
 
 
-class _FaultyRescale(FloatScaleAdd):
+class _FaultyScaleAdd(FloatScaleAdd):
     """Rounds ties away from zero (positive ones, at least)."""
 
     def __init__(self, width, fault):
@@ -81,6 +82,17 @@ class _FaultyRescale(FloatScaleAdd):
         return kept, sticky | (self.fault == TenderFault.ROUNDS_HALF_AWAY), moved
 
 
+class _FaultyRescale(Rescale):
+    """With such rounding."""
+
+    def __init__(self, config, fault):
+        self.fault = fault
+        super().__init__(config)
+
+    def _scale_add(self):
+        return _FaultyScaleAdd(self.config.accumulator_bits, self.fault)
+
+
 class _FaultyUnit(OutputUnit):
     """An output unit of such."""
 
@@ -89,7 +101,7 @@ class _FaultyUnit(OutputUnit):
         super().__init__(core)
 
     def _place_rescale(self, m, platform, name):
-        rescale = m.submodules[name] = _FaultyRescale(self.config.accumulator_bits, self.fault)
+        rescale = m.submodules[name] = _FaultyRescale(self.config, self.fault)
         return rescale
 
 

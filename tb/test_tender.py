@@ -11,7 +11,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from subbyte.golden import tender
-from subbyte.golden._tender_pack import activation_fields, constants, scale_fields
+from subbyte.golden._tender_pack import activation_fields, scale_fields
 from subbyte.golden.packing import pack_beats, unpack_beats
 from subbyte.golden.tender import Decomposed, QuantizedWeight, TenderConfig, decompose, quantize
 from subbyte.pe.tender import PublishedPE, TenderPE
@@ -27,7 +27,9 @@ SLICE = Path(__file__).parent.parent / "tests" / "data" / "smollm2_slice.npz"
 CONFIGS = {
     "int4": TenderConfig(rows=2, cols=4, lanes=4, drain=2),
     "int8": TenderConfig(rows=3, cols=2, lanes=3, drain=1, bits_w=8, bits_a=8, chunk=None),
-    "one_by_one": TenderConfig(rows=1, cols=1, lanes=1, drain=1, bits_a=8, accumulator_bits=16, dot_stages=1, chunk=5),
+    "int4_to_int8": TenderConfig(rows=2, cols=2, lanes=8, drain=2, output="int8"),
+    "one_by_one": TenderConfig(rows=1, cols=1, lanes=1, drain=1, bits_a=8, accumulator_bits=16, dot_stages=1, chunk=5,
+                               output="uint4"),
 }
 
 
@@ -180,13 +182,15 @@ def random_operands(rng, m, n, k, config, groups, chunk_size, unsigned=False, sp
 
 
 def engine_case(name, decomposed, qweight, correction, bias, config):
-    """Streams, expected words, and what the bench asserts of one product."""
+    """Streams, expected words, and what the bench asserts of one product; results are requantized to use their range."""
     operands = decomposed, qweight, config, correction, bias
+    if config.requantizes:
+        plain = tender.matmul(decomposed, qweight, replace(config, output="float32"), correction, bias)
+        divisors = (np.abs(plain).max(axis=0) / 2 ** (config.output_bits - 1)).astype(np.float32)
+        operands += (np.tile(divisors, (len(decomposed.xq), 1)),)
     y, flags = tender.matmul(*operands, flags=True)
-    chunk = len(decomposed.xq) - 1
-    _, filling = constants(decomposed, qweight, chunk, tender.beats_of(decomposed, chunk, config.lanes), correction, bias)
     streams = tender.pack(*operands)
-    streams["outputs"] = tender.pack_outputs(y, flags.overflow, filling, config)
+    streams["outputs"] = tender.pack_outputs(y, flags.overflow, tender.filling(*operands), config)
     m, n = y.shape
     case = {
         "name": name,
@@ -195,6 +199,7 @@ def engine_case(name, decomposed, qweight, correction, bias, config):
         "rows": config.rows,
         "cols": config.cols,
         "drain": config.drain,
+        "output_bits": config.output_bits,
     }
     return case, streams
 

@@ -6,8 +6,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..dequant.tender import Rescale
 from ..golden.tender import TenderConfig
-from ..hdl.floating import Float32, FloatScaleAdd
+from ..hdl.floating import Float32
 from ..hdl.pipeline import delay
 from ..pe.tender import ActivationPairs, PairSelects, ShiftMac, controls_of
 from .constants import Constants, unit_members
@@ -15,9 +16,6 @@ from .emit import place
 from .engine import Engine, core_members
 
 __all__ = ["OutputUnit", "TenderArray", "TenderCore", "TenderEngine"]
-
-COLUMN = data.StructLayout({"scale": Float32, "constant": Float32})
-
 
 class TenderArray(wiring.Component):
     """Operand registers of rows and columns, and a MAC for each pair of them.
@@ -93,13 +91,16 @@ class TenderArray(wiring.Component):
 
 
 class OutputUnit(wiring.Component):
-    """Turns ``drain`` sums into binary32: each times its column's scale plus its constant, rounded once."""
-
-    latency = FloatScaleAdd.LATENCY
+    """Turns ``drain`` sums into results: a :class:`~subbyte.dequant.tender.Rescale` each."""
 
     def __init__(self, core):
         self.config = core.config
         super().__init__(unit_members(core))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``results`` to ``payload``."""
+        return self.config.output_stages
 
     def elaborate(self, platform):
         m = Module()
@@ -108,8 +109,7 @@ class OutputUnit(wiring.Component):
             m.d.comb += [
                 rescale.enable.eq(self.enable),
                 rescale.integer.eq(self.results[i]),
-                rescale.scale.eq(self.columns[i].scale),
-                rescale.constant.eq(self.columns[i].constant),
+                *(getattr(rescale, name).eq(self.columns[i][name]) for name in self.columns.shape().elem_shape.members),
                 self.payload.data[i].eq(rescale.y),
             ]
         overflow = Signal(self.latency, reset_less=True)
@@ -119,7 +119,7 @@ class OutputUnit(wiring.Component):
         return m
 
     def _place_rescale(self, m, platform, name):
-        return place(m, platform, name, "tender_rescale", FloatScaleAdd, self.config.accumulator_bits)
+        return place(m, platform, name, "tender_rescale", Rescale, self.config)
 
 
 class TenderCore(wiring.Component):
@@ -135,11 +135,13 @@ class TenderCore(wiring.Component):
         activations = data.ArrayLayout(data.ArrayLayout(config.bits_a, config.lanes), config.rows)
         self.weights_layout = data.StructLayout({"codes": codes})
         self.activations_layout = data.StructLayout({"data": activations, "shift": 1, "unsigned": 1})
-        self.constants = Constants(column=COLUMN)
+        constants = ("scale", "constant", *["divisor"] * config.requantizes)
+        self.constants = Constants(column=data.StructLayout(dict.fromkeys(constants, Float32)))
         self.result_shape = signed(config.accumulator_bits)
         self.flags_layout = data.StructLayout({"overflow": 1})
+        result = config.output_bits if config.requantizes else Float32
         # golden's output_fields names the same
-        self.output_fields = {"data": data.ArrayLayout(Float32, config.drain), "overflow": 1}
+        self.output_fields = {"data": data.ArrayLayout(result, config.drain), "overflow": 1}
         self.errors_layout = data.StructLayout({"overflow": 1})
         self.settings = {}
         super().__init__(core_members(self))
