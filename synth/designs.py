@@ -120,6 +120,45 @@ def _bitmod() -> list[Design]:
     ]
 
 
+def _tender() -> list[Design]:
+    from ..dequant.tender import Requantizer
+    from ..golden.tender import TenderConfig
+    from ..hdl.floating import FloatScaleAdd
+    from ..pe.tender import PublishedPE, TenderPE
+    from ..top.tender import TenderArray, TenderEngine
+
+    array = {"tender_mac": "PE array", "tender_row": "edge logic", "tender_column": "edge logic"}
+    engine = {**array, "tender_rescale": "dequantization", "*.core*": "edge logic", "": "shell"}
+    found = [
+        Design("tender_rescale_add", "tender", "part", "final rescale", lambda: FloatScaleAdd()),
+        Design("tender_requantize", "tender", "part", "requantization to INT8", lambda: Requantizer(8)),
+    ]
+    for bits in (4, 8):
+        config, precision = TenderConfig(bits_w=bits, bits_a=bits), f"INT{bits} x INT{bits}"
+        of_array, size = config.rows * config.cols * config.lanes, f"{config.rows} x {config.cols} x {config.lanes}"
+
+        def design(name, kind, title, make, macs, sized, breakdown=None, bits=bits, precision=precision, config=config):
+            return Design(f"tender_int{bits}_{name}", "tender", kind, f"{precision} {title}", lambda: make(config),
+                          {precision: float(macs)}, sized, breakdown or {})
+
+        found += [
+            design("pe", "pe", "processing element", TenderPE, config.lanes, f"{config.lanes} lanes"),
+            design("published", "pe", "element as published", PublishedPE, 1, "1 lane"),
+            design("array", "array", "array", lambda config: TenderArray(config, capture=False), of_array, size,
+                   {**array, "": "edge logic"}),
+            design("array_no_shift", "array", "array without the shift", _tender_without_shift, of_array, size,
+                   {**array, "": "edge logic"}),
+            design("engine", "engine", "engine", TenderEngine, of_array, size, engine),
+        ]
+    return found
+
+
+def _tender_without_shift(config):
+    from ..top.tender import TenderArray
+
+    return TenderArray(config, shift=False, capture=False)
+
+
 def _rsr() -> list[Design]:
     from ..golden.rsr import RsrConfig
     from ..hdl.floating import Float32, FloatScale
@@ -131,7 +170,7 @@ def _rsr() -> list[Design]:
 
     config, tree = RsrConfig(), RsrConfig(form="tree")
     lanes, size = f"{config.lanes} lanes", f"{config.rows} x {config.cols} x {config.lanes}"
-    of_pe, of_array = {"ternary": float(config.lanes)}, {"ternary": float(config.rows * config.cols * config.lanes)}
+    of_pe, of_array = {"INT8 x ternary": float(config.lanes)}, {"INT8 x ternary": float(config.rows * config.cols * config.lanes)}
     array = {"rsr_element": "PE array", "rsr_table": "edge logic", "rsr_decoder": "edge logic"}
     unit = {name: "output unit" for name in ("rsr_scale_product", "rsr_product", "rsr_convert", "*.unit*")}
     engine = {**array, **unit, "*.core*": "edge logic", "": "shell"}
@@ -143,7 +182,7 @@ def _rsr() -> list[Design]:
         design("pe", "pe", "lookup element, tables and decoders apart", lambda: element(config), of_pe),
         design("tree_pe", "pe", "tree element, decoders apart", lambda: element(tree), of_pe),
         *(design(f"scatter_{block}_pe", "pe", "scatter element", lambda block=block: RsrScatterPE(block),
-                 {"ternary": float(block)}, f"blocks of {block}") for block in (2, 3)),
+                 {"INT8 x ternary": float(block)}, f"blocks of {block}") for block in (2, 3)),
         design("tables", "part", "tables of a row", lambda: ActivationTable(config)),
         design("decode", "part", "decoder of ten weights", lambda: TritDecoder(config), sized=""),
         design("to_float", "part", "sum to binary32", lambda: IntToFloat(config.accumulator_bits), sized=""),
@@ -162,6 +201,7 @@ def _baselines() -> list[Design]:
 
 SCHEMES: dict[str, Callable[[], list[Design]]] = {  # one line a scheme
     "bitmod": _bitmod,
+    "tender": _tender,
     "rsr": _rsr,
     "baselines": _baselines,
 }
