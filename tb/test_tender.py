@@ -231,6 +231,19 @@ def test_engine(name):
               parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
 
 
+def test_real_layer():
+    """Channels of SmolLM2's attn_q with activations of real tokens, 8 groups, bias corrected."""
+    config, seed = CONFIGS["int4"], resolve_seed()
+    with np.load(SLICE) as layer:
+        weight, x = layer["weight"][:8].astype(np.float32), layer["activations"].astype(np.float32)
+    decomposed = decompose(x, config.bits_a, 8, 8)
+    assert (decomposed.counts > 0).sum() >= 5
+    prepared = [engine_case("attn_q", decomposed, quantize(weight, config.bits_w), tender.correction(decomposed, weight), None,
+                            config)]
+    run_bench(bench_verilog(TenderEngine, config, "tender_engine_int4"), "tender_engine_int4", BENCH,
+              parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
+
+
 def beyond_and_back(config, groups=20):
     """A sum that reaches 2**31 by shifts alone, and comes back with the last beat; in the first tile of two."""
     k, n = 2 * config.lanes, 2 * config.cols
