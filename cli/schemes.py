@@ -205,8 +205,8 @@ def _tender():
         corners=(
             {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
             {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "bits_w": 8, "bits_a": 8},
-            {"rows": 2, "cols": 2, "lanes": 4, "bits_a": 8, "chunk": None, "accumulator_bits": 24},
-            {"rows": 1, "cols": 2, "lanes": 6, "bits_w": 8, "chunk": 5, "accumulator_bits": 16, "max_beats": 1},
+            {"rows": 2, "cols": 2, "lanes": 4, "drain": 2, "bits_a": 8, "chunk": None, "output": "int8"},
+            {"rows": 1, "cols": 2, "lanes": 6, "drain": 1, "bits_w": 8, "chunk": 5, "accumulator_bits": 20, "max_beats": 1},
         ),
         lanes=(16,),
         shared=lambda config: "one scale a channel",

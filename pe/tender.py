@@ -50,7 +50,7 @@ class ActivationPairs(wiring.Component):
     Members
     -------
     activations : In(ArrayLayout(bits_a, lanes))
-    unsigned : In(1)
+    is_unsigned : In(1)
         They count from 0; otherwise they are two's complement.
     pairs : Out(pair_layout(config))
     """
@@ -59,7 +59,7 @@ class ActivationPairs(wiring.Component):
         self.config = config
         super().__init__({
             "activations": In(data.ArrayLayout(config.bits_a, config.lanes)),
-            "unsigned": In(1),
+            "is_unsigned": In(1),
             "pairs": Out(pair_layout(config)),
         })
 
@@ -77,7 +77,7 @@ class ActivationPairs(wiring.Component):
         if lane == self.config.lanes:
             return 0
         activation = self.activations[lane]
-        return Cat(activation, activation[-1] & ~self.unsigned)
+        return Cat(activation, activation[-1] & ~self.is_unsigned)
 
 
 class PairSelects(wiring.Component):
@@ -238,7 +238,7 @@ class TenderPE(wiring.Component):
     -------
     activations : In(ArrayLayout(bits_a, lanes))
     codes : In(ArrayLayout(bits_w, lanes))
-    unsigned, valid, first, last, shift : In(1)
+    is_unsigned, valid, first, last, shift : In(1)
         Of the beat: how activations count; that there is one; the tile's first, last; double the sum before.
     result : Out(signed(accumulator_bits))
         With ``done``, until the next.
@@ -252,7 +252,7 @@ class TenderPE(wiring.Component):
         super().__init__({
             "activations": In(data.ArrayLayout(config.bits_a, config.lanes)),
             "codes": In(data.ArrayLayout(config.bits_w, config.lanes)),
-            **{name: In(1) for name in ("unsigned", "valid", "first", "last", "shift")},
+            **{name: In(1) for name in ("is_unsigned", "valid", "first", "last", "shift")},
             "result": Out(signed(config.accumulator_bits)),
             "done": Out(1),
             "overflow": Out(1),
@@ -276,12 +276,12 @@ class TenderPE(wiring.Component):
         controls = controls_of(m, self.config, valid=self.valid, first=self.first, last=self.last, shift=self.shift)
         m.d.comb += [
             row.activations.eq(self.activations),
-            row.unsigned.eq(self.unsigned),
+            row.is_unsigned.eq(self.is_unsigned),
             column.codes.eq(self.codes),
             column.valid.eq(self.valid),
             mac.pairs.eq(row.pairs),
             mac.selects.eq(column.selects),
-            mac.is_signed.eq(~delay(m, self.unsigned, 1, "unsigned")),
+            mac.is_signed.eq(~delay(m, self.is_unsigned, 1, "unsigned")),
             *(getattr(mac, name).eq(value) for name, value in controls.items()),
             self.result.eq(mac.result),
             self.done.eq(mac.captured),
@@ -294,7 +294,7 @@ class PublishedPE(wiring.Component):
     """The element as published: one product a cycle, or, with ``rescale``, a doubling instead of it.
 
     Operands and ``rescale`` are forwarded to the neighbours. What the figure leaves open is decided here: ``clear`` starts
-    a sum with the product of its cycle, activations are signed or unsigned as ``unsigned`` says, sums wrap.
+    a sum with the product of its cycle, activations are signed or unsigned as ``is_unsigned`` says, sums wrap.
 
     * Latency: 2 cycles from the operands to ``value``. Throughput: one product a cycle, less a bubble for each doubling.
 
@@ -302,7 +302,7 @@ class PublishedPE(wiring.Component):
     -------
     activation : In(bits_a)
     weight : In(signed(bits_w))
-    unsigned, rescale, clear : In(1)
+    is_unsigned, rescale, clear : In(1)
     activation_out, weight_out, rescale_out : Out
         A cycle later.
     value : Out(signed(accumulator_bits))
@@ -313,7 +313,7 @@ class PublishedPE(wiring.Component):
         super().__init__({
             "activation": In(config.bits_a),
             "weight": In(signed(config.bits_w)),
-            **{name: In(1) for name in ("unsigned", "rescale", "clear")},
+            **{name: In(1) for name in ("is_unsigned", "rescale", "clear")},
             "activation_out": Out(config.bits_a),
             "weight_out": Out(signed(config.bits_w)),
             "rescale_out": Out(1),
@@ -331,7 +331,7 @@ class PublishedPE(wiring.Component):
         # Kept, or synthesis merges product and sum into one large adder of partial products.
         product = Signal(signed(self.config.bits_a + self.config.bits_w + 1), attrs={"keep": 1})
         m.d.sync += [
-            operand.eq(Cat(self.activation, self.activation[-1] & ~self.unsigned).as_signed()),
+            operand.eq(Cat(self.activation, self.activation[-1] & ~self.is_unsigned).as_signed()),
             self.weight_out.eq(self.weight),
             self.rescale_out.eq(self.rescale),
             self.value.eq(Mux(self.rescale_out, self.value << 1, Mux(clear, 0, self.value) + product)),

@@ -126,7 +126,7 @@ class _FaultyCore(TenderCore):
             with m.Case(TenderFault.SHIFT_SKIPPED_ON_EMPTY_GROUP):
                 m.d.comb += array.shift.eq(self.activations.shift & self.activations.data.as_value().any())
             with m.Case(TenderFault.UNSIGNED_READ_AS_SIGNED):
-                m.d.comb += array.unsigned.eq(Const(0, 1))
+                m.d.comb += array.is_unsigned.eq(Const(0, 1))
             with m.Case(TenderFault.SUM_NOT_CLEARED):
                 m.d.comb += array.first.eq(0)
         return m

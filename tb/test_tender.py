@@ -105,7 +105,7 @@ def test_processing_element(config):
                 last = number == len(tile) - 1
                 while rng.random() < 0.2 or last and since_end < config.timing.interval:
                     await step(valid=0)
-                await step(valid=1, activations=list(map(int, x)), codes=list(map(int, codes)), unsigned=unsigned,
+                await step(valid=1, activations=list(map(int, x)), codes=list(map(int, codes)), is_unsigned=unsigned,
                            shift=shift, first=int(number == 0), last=int(last))
         for _ in range(30):
             await step(valid=0)
@@ -129,7 +129,7 @@ def published_sums(config, tiles):
                     slots.append((int(x[0]), wide(codes[0], config.bits_w), unsigned, 1, 0))  # operands do not matter
                 slots.append((int(x[0]), wide(codes[0], config.bits_w), unsigned, 0, int(number == 0)))
             for slot in slots:
-                for name, value in zip(("activation", "weight", "unsigned", "rescale", "clear"), slot, strict=True):
+                for name, value in zip(("activation", "weight", "is_unsigned", "rescale", "clear"), slot, strict=True):
                     ctx.set(getattr(pe, name), value)
                 await ctx.tick()
             await ctx.tick()

@@ -32,7 +32,7 @@ class TenderArray(wiring.Component):
     -------
     activations : In(ArrayLayout(ArrayLayout(bits_a, lanes), rows))
     codes : In(ArrayLayout(ArrayLayout(bits_w, lanes), cols))
-    unsigned, valid, first, last, shift : In(1)
+    is_unsigned, valid, first, last, shift : In(1)
         As of :class:`~subbyte.pe.tender.TenderPE`.
     values : Out(ArrayLayout(ArrayLayout(signed(accumulator_bits), cols), rows))
         The sums: with ``capture`` those of a finished tile, from ``captured`` on, else the accumulators.
@@ -46,7 +46,7 @@ class TenderArray(wiring.Component):
         super().__init__({
             "activations": In(data.ArrayLayout(data.ArrayLayout(config.bits_a, config.lanes), config.rows)),
             "codes": In(data.ArrayLayout(data.ArrayLayout(config.bits_w, config.lanes), config.cols)),
-            **{name: In(1) for name in ("unsigned", "valid", "first", "last", "shift")},
+            **{name: In(1) for name in ("is_unsigned", "valid", "first", "last", "shift")},
             "values": Out(data.ArrayLayout(data.ArrayLayout(signed(config.accumulator_bits), config.cols), config.rows)),
             "captured": Out(1),
             "overflow": Out(1),
@@ -56,7 +56,7 @@ class TenderArray(wiring.Component):
         m = Module()
         config = self.config
         controls = controls_of(m, config, valid=self.valid, first=self.first, last=self.last, shift=self.shift)
-        is_signed = ~delay(m, self.unsigned, 1, "unsigned")
+        is_signed = ~delay(m, self.is_unsigned, 1, "unsigned")
         rows, columns = self._place_edges(m, platform)
         overflows = []
         for r in range(config.rows):
@@ -83,7 +83,7 @@ class TenderArray(wiring.Component):
         rows, columns = [], []
         for r in range(self.config.rows):
             rows.append(row := place(m, platform, f"row_{r}", "tender_row", ActivationPairs, self.config))
-            m.d.comb += [row.activations.eq(self.activations[r]), row.unsigned.eq(self.unsigned)]
+            m.d.comb += [row.activations.eq(self.activations[r]), row.is_unsigned.eq(self.is_unsigned)]
         for c in range(self.config.cols):
             columns.append(column := place(m, platform, f"column_{c}", "tender_column", PairSelects, self.config))
             m.d.comb += [column.codes.eq(self.codes[c]), column.valid.eq(self.valid)]
@@ -168,7 +168,7 @@ class TenderCore(wiring.Component):
             self.terms.eq(1),
             self.passes.eq(1),
             array.activations.eq(self.activations.data),
-            array.unsigned.eq(self.activations.unsigned),
+            array.is_unsigned.eq(self.activations.unsigned),
             array.shift.eq(self.activations.shift),
             array.codes.eq(self.weights.codes),
             array.valid.eq(self.step.valid),
