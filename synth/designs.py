@@ -170,7 +170,7 @@ def _rsr() -> list[Design]:
 
     config, tree = RsrConfig(), RsrConfig(form="tree")
     lanes, size = f"{config.lanes} lanes", f"{config.rows} x {config.cols} x {config.lanes}"
-    of_pe, of_array = {"INT8 x ternary": float(config.lanes)}, {"INT8 x ternary": float(config.rows * config.cols * config.lanes)}
+    of_pe, of_array = ({"INT8 x ternary": float(macs)} for macs in (config.lanes, config.rows * config.cols * config.lanes))
     array = {"rsr_element": "PE array", "rsr_table": "edge logic", "rsr_decoder": "edge logic"}
     unit = {name: "output unit" for name in ("rsr_scale_product", "rsr_product", "rsr_convert", "*.unit*")}
     engine = {**array, **unit, "*.core*": "edge logic", "": "shell"}

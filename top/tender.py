@@ -131,6 +131,7 @@ class TenderCore(wiring.Component):
         self.config = config
         self.group_beats = config.max_beats
         self.interval = config.timing.interval
+        self.tiles_kept = config.timing.kept
         codes = data.ArrayLayout(data.ArrayLayout(config.bits_w, config.lanes), config.cols)
         activations = data.ArrayLayout(data.ArrayLayout(config.bits_a, config.lanes), config.rows)
         self.weights_layout = data.StructLayout({"codes": codes})
