@@ -113,7 +113,7 @@ def _designs(names, top, clock, parts, settings, flow, baud):
             raise ValueError(f"{name} must {wanted}{near(name, NAMES)}")
     if not flow.board:
         return [(_part(found, part, settings, flow.device), {})
-                for found in map(scheme, names) for part in parts or found.parts]
+                for found in map(scheme, names) for part in parts or ("pe", "engine")]
     if parts and parts != ("engine",):
         raise ValueError("--part must be engine with --board")
     return [_behind_a_serial_port(scheme(name), settings, flow, baud) for name in names]
