@@ -135,17 +135,14 @@ def test_float16_is_refused_where_scales_become_subnormal():
 
 @pytest.mark.parametrize("arguments, error, message", [
     (dict(bits=3), ValueError, r"bits must be one of \(4, 8\), not 3"),
-    (dict(bits=True), ValueError, r"bits must be one of \(4, 8\), not True"),
     (dict(groups=0), ValueError, "groups must be at least 1 and at most 32, not 0"),
-    (dict(groups=2.0), TypeError, "groups must be an integer, not 2.0"),
     (dict(chunk_size=0), ValueError, "chunk_size must be at least 1, not 0"),
     (dict(chunk_size=1), ValueError, "one token needs a calibration"),
     (dict(unsigned=True), ValueError, "x must not be negative where unsigned is set, not "),
     (dict(unsigned=True, channel_bias=True), ValueError, "channel_bias must be False for unsigned data"),
     (dict(unsigned=1), ValueError, "unsigned must be one of"),
     (dict(x=np.ones((2, 2), int)), TypeError, "x must be float16, float32 or float64, not int64"),
-    (dict(x=np.ones(3)), ValueError, r"x must have shape \[rows, K\]"),
-    (dict(x=np.ones((0, 3))), ValueError, "no empty axis"),
+    (dict(x=np.ones((0, 3))), ValueError, r"x must have shape \[rows, K\] with no empty axis"),
     (dict(x=np.array([[1, np.nan]])), ValueError, "x must be finite, not "),
     (dict(x=np.array([[3e38], [-3e38], [3e38]], np.float32)), ValueError, "x must stay finite"),
 ])
@@ -186,7 +183,6 @@ def test_groups_too_deep_for_the_accumulator():
     with pytest.raises(ValueError, match="groups must be fewer than 16 or accumulator_bits at least 42"):
         tender.calibrate([sample], 8, 16, 4)
     assert tender.calibrate([sample], 8, 16, 4, cap=True).groups == 6
-    assert tender.calibrate([sample], 8, 16, 4, accumulator_bits=None).groups == 16
     with pytest.raises(ValueError, match="accumulator_bits must be at least 27 for K = 4096 in one group, not 24"):
         tender.calibrate([sample], 8, 2, 4, accumulator_bits=24, cap=True)
 
@@ -194,7 +190,7 @@ def test_groups_too_deep_for_the_accumulator():
 @pytest.mark.parametrize("bits, unsigned, limit", [
     (8, False, 132104), (8, True, 66311), (4, False, 38347922), (4, True, 20452225)])
 def test_limit_of_int32(bits, unsigned, limit):
-    """What the dossier derives: 32 bits suffice to exactly this sum of channels times powers of two."""
+    """32 bits suffice to exactly this sum of channels times powers of two."""
     for count, needed in ((limit, 32), (limit + 1, 33)):
         assert tender.worst_case_bits(np.array([[count]]), bits, bits, unsigned) == needed
 
@@ -369,14 +365,13 @@ def test_schedule_follows_the_groups():
 
 
 @pytest.mark.parametrize("change, error, message", [
-    (dict(rows=0), ValueError, "rows must be at least 1, not 0"),
-    (dict(cols=2.0), TypeError, "cols must be an integer, not 2.0"),
     (dict(bits_w=5), ValueError, r"bits_w must be one of \(4, 8\), not 5"),
     (dict(accumulator_bits=33), ValueError, "accumulator_bits must be at least 16 and at most 32, not 33"),
     (dict(accumulator_bits=16, bits_w=8, bits_a=8), ValueError, "accumulator_bits must be at least 20, the bits of a beat's"),
     (dict(drain=3), ValueError, "drain must divide cols 8, not be 3"),
     (dict(chunk="8"), TypeError, "chunk must be an integer or None, not '8'"),
     (dict(chunk=1), ValueError, "chunk must be at least 2, not 1"),
+    (dict(output="int3"), ValueError, "output must be one of"),
 ])
 def test_bad_configs_are_refused(change, error, message):
     with pytest.raises(error, match=message):
@@ -401,5 +396,5 @@ def test_constants_must_fit_the_output_unit():
         tender.matmul(x, replace(qweight, scales=qweight.scales.astype(float) * 1e-40), SMALL)
     with pytest.raises(ValueError, match=r"correction \+ bias must have a magnitude of at most 2\*\*126"):
         tender.matmul(x, qweight, SMALL, bias=np.full(5, 1e38))
-    with pytest.raises(ValueError, match=r"correction must have shape \(2, 5\)"):
-        tender.matmul(x, qweight, SMALL, np.zeros((1, 5)))
+    with pytest.raises(ValueError, match=r"divisors must be float32 \(2, 5\) for int8 results, not None"):
+        tender.matmul(x, qweight, replace(SMALL, output="int8"))
