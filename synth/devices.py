@@ -146,16 +146,19 @@ _XILINX = Family(
 # One more rank in BitMoD's cross-group adder than on silicon: there it would be registers for nothing.
 _SMALL = {
     "bitmod": {"rows": 2, "cols": 2, "lanes": 4, "sum_stages": 6},
+    "tender": {"rows": 4, "cols": 4, "lanes": 16, "drain": 1},
     "rsr": {"cols": 8, "lanes": 32, "drain": 1},
 }
 _SMALLEST = {
     "bitmod": {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "group_size": 32, "formats": ("FP4",), "sum_stages": 6},
+    "tender": {"rows": 1, "cols": 1, "lanes": 8, "drain": 1},
     "rsr": {"cols": 2, "lanes": 8, "drain": 1, "output": "int32"},
 }
 
 DEVICES = {device.name: device for device in (
     Device("ecp5-85k", "Lattice LFE5U-85F, CABGA381, speed grade 6", _ECP5, 83640, ("--85k", "--package", "CABGA381"),
            arrays={"bitmod": {"rows": 4, "cols": 4, "lanes": 4, "sum_stages": 6},
+                   "tender": {"rows": 8, "cols": 8, "lanes": 16, "drain": 1},
                    "rsr": {"cols": 16, "lanes": 64, "drain": 1}}),
     Device("ecp5-45k", "Lattice LFE5U-45F, CABGA381, speed grade 6", _ECP5, 43848, ("--45k", "--package", "CABGA381"),
            arrays=_SMALL),
