@@ -94,7 +94,7 @@ def measure(design, flow, folder):
     design : Design
     flow : Flow
     folder : pathlib.Path
-        For all files; made if missing.
+        For all files; made if missing. Results of a run before are removed.
 
     Returns
     -------
@@ -198,6 +198,9 @@ class _Job:
         return [
             *(f"read_verilog -sv {source}" for source in self.sources),
             *(f"chparam -set {name} {value} {design.name}" for name, value in design.parameters.items()),
+            # Purged of the wires that Amaranth leaves for viewing: with them ABC9 of Yosys 0.70 fails an assertion on some
+            # designs (a 2 x 2 x 4 BitMoD engine behind the serial port, with sum_stages=6).
+            f"hierarchy -check -top {self.top}", "proc", "flatten", "opt_clean -purge",
             f"{self.flow.device.family.synth} -top {self.top}",
             "tee -q -o stat.json stat -json",
             "write_json netlist.json",
@@ -223,6 +226,10 @@ class _Job:
     def _named(self, arguments, seed):
         names = {"pins": self.pins, "routed": f"routed-{seed}", "bitstream": self.bitstream, "part": self.flow.device.part}
         return [argument.format(**names) for argument in arguments]
+
+    def results(self):
+        """Patterns of the files that the tools write."""
+        return ("synth.*", "stat.json", "netlist.json", "place-*.log", "report-*.json", "routed-*", "pack.log", self.bitstream)
 
     def shell(self):
         """A shell script of the whole, for the first seed."""
@@ -253,6 +260,9 @@ def _prepare(design, flow, folder):
         files[job.pins] = pins.read_text(encoding="utf-8")
     files |= {"run.sh": job.shell(), **vivado(design.name, [f"{design.name}.v"], design.clock, flow.goal_mhz)}
     folder.mkdir(parents=True, exist_ok=True)
+    for pattern in job.results():  # of a run before
+        for path in folder.glob(pattern):
+            path.unlink()
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return job

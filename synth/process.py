@@ -12,7 +12,8 @@ from ..sim.toolchain import MissingTool, prepare_environment
 
 __all__ = ["TimeExceeded", "ToolError", "excerpt", "run_tool"]
 
-_RELEVANT = re.compile(r"error|fatal|abort|terminate|cannot|can't|not found", re.IGNORECASE)
+# Whole words: designs have signals called errors.
+_RELEVANT = re.compile(r"\b(error|fatal|abort|aborted|terminate|terminated|cannot|can't|not found)\b", re.IGNORECASE)
 
 
 class ToolError(RuntimeError):

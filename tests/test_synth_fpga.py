@@ -20,7 +20,7 @@ from subbyte.synth.designs import Design, from_files
 from subbyte.synth.devices import BOARDS, DEVICES
 from subbyte.synth.fpga_results import FpgaReport, FpgaRow
 from subbyte.synth.fpga_scripts import port_widths, shell_script, shift_registers, vivado
-from subbyte.synth.process import ToolError
+from subbyte.synth.process import ToolError, excerpt
 from subbyte.tb.test_engine import CountingConfig, CountingCore
 from subbyte.top.engine import Engine
 from subbyte.top.serial_host import SerialTop
@@ -210,6 +210,11 @@ def test_verilog_that_does_not_parse_says_so(run, tmp_path):
     result = run(source, "--top", "broken", "--keep", tmp_path)
     assert result.exit_code == 1
     assert f"its log is {tmp_path / 'broken-ecp5-85k' / 'synth.log'}" in result.stderr and "syntax error" in result.stderr
+
+
+def test_the_lines_of_a_log_that_say_what_is_wrong(tmp_path):
+    log = "Executing ABC9.\nERROR: Assert failed.\nOld ports: A=\\host.engine.errors$47\n"
+    assert excerpt(log, tmp_path).splitlines()[1:] == ["  ERROR: Assert failed."]
 
 
 def test_a_tool_that_takes_too_long_is_stopped(tmp_path):
