@@ -179,8 +179,8 @@ def _rsr() -> list[Design]:
         return Design(f"rsr_{name}", "rsr", kind, title, source, macs or {}, sized, breakdown or {})
 
     return [
-        design("pe", "pe", "lookup element, tables and decoders apart", lambda: element(config), of_pe),
-        design("tree_pe", "pe", "tree element, decoders apart", lambda: element(tree), of_pe),
+        design("pe", "part", "lookup element, tables and decoders apart", lambda: element(config), of_pe),
+        design("tree_pe", "part", "tree element, decoders apart", lambda: element(tree), of_pe),
         *(design(f"scatter_{block}_pe", "pe", "scatter element", lambda block=block: RsrScatterPE(block),
                  {"INT8 x ternary": float(block)}, f"blocks of {block}") for block in (2, 3)),
         design("tables", "part", "tables of a row", lambda: ActivationTable(config)),
