@@ -14,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte.cli import commands
+from subbyte.cli.lint import check_verilog, tools
+from subbyte.cli.schemes import NAMES, scheme
 from subbyte.sim.toolchain import MissingTool
 from subbyte.synth import fpga, results
 from subbyte.synth.designs import Design, from_files
@@ -22,6 +24,7 @@ from subbyte.synth.fpga_results import FpgaReport, FpgaRow
 from subbyte.synth.fpga_scripts import port_widths, shell_script, shift_registers, vivado
 from subbyte.synth.process import ToolError, excerpt
 from subbyte.tb.test_engine import CountingConfig, CountingCore
+from subbyte.top.emit import to_verilog
 from subbyte.top.engine import Engine
 from subbyte.top.serial_host import SerialTop
 
@@ -187,6 +190,15 @@ def test_a_bitstream_for_a_board(tmp_path):
     # What ecppack puts first: an empty comment, then the preamble.
     assert b"\xff\xff\xbd\xb3" in bitstream.read_bytes()[:200] and bitstream.stat().st_size > 50_000
     assert "yowasp-ecppack" in (tmp_path / "run.sh").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_engine_stands_behind_the_serial_port(name, tmp_path):
+    found = scheme(name)
+    engine, _ = found.component("engine", found.config(**DEVICES["ice40-hx8k"].arrays[name]))
+    path = tmp_path / "serial.v"
+    path.write_text(to_verilog(SerialTop(engine, 8), "serial", target="fpga"))
+    assert check_verilog(path, "serial", tools()) == []
 
 
 TOO_LARGE = 29  # multipliers; the part has 28
