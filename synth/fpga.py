@@ -117,7 +117,8 @@ def measure(design, flow, folder):
     try:
         run_yosys(job.script, folder, "synth", yosys=flow.yosys, limit=flow.limit)
         cells = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
-        results = count_resources(family, cells)
+        # Without place and route, what Yosys has no cells for is unknown, not none.
+        results = {name: count for name, count in count_resources(family, cells).items() if count or not family.nextpnr}
         for seed in flow.seeds if family.nextpnr else ():
             run_tool(job.place(seed), folder, f"place-{seed}.log", flow.limit)
             report = json.loads((folder / f"report-{seed}.json").read_text(encoding="utf-8"))

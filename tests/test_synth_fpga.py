@@ -209,11 +209,13 @@ def test_a_design_that_is_too_large_says_so(run, tmp_path):
     source = tmp_path / "large.v"
     source.write_text(f"module large(input clk, input [99:0] a, input [99:0] b, output reg [{36 * TOO_LARGE - 1}:0] p);\n"
                       f"{products}\nendmodule\n")
-    result = run(source, "--top", "large", "--device", "ecp5-25k", "--keep", tmp_path)
+    result = run(source, "--top", "large", "--device", "ecp5-25k", "--keep", tmp_path, "--json", tmp_path / "rows.json")
     assert result.exit_code == 1
     log = tmp_path / "large-ecp5-25k" / "place-1.log"
     assert f"its log is {log}" in result.stderr and "no BELs remaining to implement cell type 'MULT18X18D'" in result.stderr
     assert log.is_file() and "large, in" not in result.stdout and "29" in result.stdout  # what synthesis counted stands
+    (row,) = results.load(FpgaReport, tmp_path / "rows.json").rows
+    assert row.dsps == TOO_LARGE and row.luts is None, "what only placement tells is unknown"
 
 
 def test_verilog_that_does_not_parse_says_so(run, tmp_path):
