@@ -10,7 +10,7 @@ import numpy as np
 
 from ._bitmod_quantizer import QuantizedWeight
 from .formats import DEFAULT_SPECIAL_VALUES, Format, max_partial, two_terms
-from .schedule import GroupSchedule, Schedule, Timeline, Timing, engine_timeline
+from .schedule import GroupSchedule, Predicted, Schedule, Timing
 
 __all__ = ["BitModConfig", "check_activations", "check_weight"]
 
@@ -23,7 +23,7 @@ MAX_K = 2**20
 
 
 @dataclass(frozen=True)
-class BitModConfig:
+class BitModConfig(Predicted):
     """Parameters of a BitMoD engine: one object for golden model, packer and RTL.
 
     Parameters
@@ -202,16 +202,6 @@ class BitModConfig:
             elements = min(self.group_size, k - index * self.group_size)
             groups.append(GroupSchedule(elements, ceil(elements / self.lanes), fmt.terms, format=fmt.name))
         return Schedule(tuple(groups))
-
-    def timeline(self, m: int, n: int, schedule: Schedule) -> Timeline:
-        """Cycles, busy cycles, utilization and occupancy of ``X[m, K] @ W[n, K].T``."""
-        return engine_timeline(m, n, schedule, self.timing, rows=self.rows, cols=self.cols, lanes=self.lanes)
-
-    def cycles(self, m: int, n: int, k: int, schedule: Schedule) -> int:
-        """Exact cycles of the RTL from the first beat offered to the last output, streams always valid and ready."""
-        if schedule.elements != k:
-            raise ValueError(f"k must be the schedule's {schedule.elements}, not {k!r}")
-        return self.timeline(m, n, schedule).cycles
 
 
 def check_weight(qweight: QuantizedWeight, config: BitModConfig) -> None:

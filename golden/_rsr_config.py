@@ -9,7 +9,7 @@ import numpy as np
 
 from ._rsr_codes import folded_bits
 from ._rsr_quantizer import GRANULARITIES, QuantizedWeight
-from .schedule import GroupSchedule, Schedule, Timeline, Timing, engine_timeline
+from .schedule import GroupSchedule, Predicted, Schedule, Timing
 
 __all__ = ["FORMS", "MAX_K", "OUTPUTS", "SELECTS", "RsrConfig", "check_weight"]
 
@@ -21,7 +21,7 @@ MAX_K = 2**16
 
 
 @dataclass(frozen=True)
-class RsrConfig:
+class RsrConfig(Predicted):
     """Parameters of an RSR engine: one object for golden model, packer and RTL.
 
     Parameters
@@ -158,16 +158,6 @@ class RsrConfig:
         check_weight(qweight, self)
         k = qweight.shape[1]
         return Schedule((GroupSchedule(k, ceil(k / self.lanes), 1, format="ternary"),))
-
-    def timeline(self, m: int, n: int, schedule: Schedule) -> Timeline:
-        """Cycles, busy cycles, utilization and occupancy of ``X[m, K] @ W[n, K].T``."""
-        return engine_timeline(m, n, schedule, self.timing, rows=self.rows, cols=self.cols, lanes=self.lanes)
-
-    def cycles(self, m: int, n: int, k: int, schedule: Schedule) -> int:
-        """Exact cycles of the RTL from the first beat offered to the last output, streams always valid and ready."""
-        if schedule.elements != k:
-            raise ValueError(f"k must be the schedule's {schedule.elements}, not {k!r}")
-        return self.timeline(m, n, schedule).cycles
 
 
 def check_weight(qweight: QuantizedWeight, config: RsrConfig) -> None:

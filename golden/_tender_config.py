@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 
 from ._tender_quantizer import BITS, Decomposed, QuantizedWeight, check_choice
-from .schedule import GroupSchedule, Schedule, Timeline, Timing, engine_timeline
+from .schedule import GroupSchedule, Predicted, Schedule, Timing
 
 __all__ = ["Beats", "TenderConfig", "beats_of", "check_operands"]
 
@@ -18,7 +18,7 @@ OUTPUTS = ("float32", "int4", "uint4", "int8", "uint8")
 
 
 @dataclass(frozen=True)
-class TenderConfig:
+class TenderConfig(Predicted):
     """Parameters of a Tender engine: one object for golden model, packer and RTL.
 
     The number of channel groups is none of them: the engine takes a shift with any beat.
@@ -133,17 +133,6 @@ class TenderConfig:
             group = GroupSchedule(k, len(beats_of(activations, chunk, self.lanes).shifts), 1, format=f"int{self.bits_w}")
             schedules += ceil(activations.rows_of(chunk) / self.rows) * [Schedule((group,))]
         return tuple(schedules)
-
-    def timeline(self, m: int, n: int, schedule: tuple[Schedule, ...]) -> Timeline:
-        """Cycles, busy cycles, utilization and occupancy of ``X[m, K] @ W[n, K].T``."""
-        return engine_timeline(m, n, schedule, self.timing, rows=self.rows, cols=self.cols, lanes=self.lanes)
-
-    def cycles(self, m: int, n: int, k: int, schedule: tuple[Schedule, ...]) -> int:
-        """Exact cycles of the RTL from the first beat offered to the last output, streams always valid and ready."""
-        for tile in schedule:
-            if tile.elements != k:
-                raise ValueError(f"k must be the schedule's {tile.elements}, not {k!r}")
-        return self.timeline(m, n, schedule).cycles
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-__all__ = ["GroupSchedule", "Schedule", "Timeline", "Timing", "engine_timeline"]
+__all__ = ["GroupSchedule", "Predicted", "Schedule", "Timeline", "Timing", "engine_timeline"]
 
 
 @dataclass(frozen=True)
@@ -129,3 +129,18 @@ def engine_timeline(
         peak_macs=n_tiles * rows * cols * lanes * sum(
             group.beats * group.passes for tile in schedules for group in tile.groups),
     )
+
+
+class Predicted:
+    """The cycle count of an engine, for configs with ``rows``, ``cols``, ``lanes`` and ``timing``."""
+
+    def timeline(self, m: int, n: int, schedule: Schedule | Sequence[Schedule]) -> Timeline:
+        """Cycles, busy cycles, utilization and occupancy of ``X[m, K] @ W[n, K].T``."""
+        return engine_timeline(m, n, schedule, self.timing, rows=self.rows, cols=self.cols, lanes=self.lanes)
+
+    def cycles(self, m: int, n: int, k: int, schedule: Schedule | Sequence[Schedule]) -> int:
+        """Exact cycles of the RTL from the first beat offered to the last output, streams always valid and ready."""
+        for tile in [schedule] if isinstance(schedule, Schedule) else schedule:
+            if tile.elements != k:
+                raise ValueError(f"k must be the schedule's {tile.elements}, not {k!r}")
+        return self.timeline(m, n, schedule).cycles

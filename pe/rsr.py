@@ -8,14 +8,13 @@ and what both must beat, the adder tree of :class:`TernaryTreePE`.
 """
 
 from collections.abc import Sequence
-from itertools import count
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.rsr import RsrConfig
-from ..hdl.bit_heap import BitHeap, Term, plan_heap
+from ..hdl.bit_heap import BitHeap, Term, least_budget
 from ..hdl.pipeline import delay
 from ..hdl.selection import one_hot_select
 from ..hdl.shift_accumulator import ShiftAccumulator
@@ -89,8 +88,7 @@ class _Element(wiring.Component):
     def _heap_of(self, widths: Sequence[int], stages: int, *, width: int, **options) -> BitHeap:
         """A heap with the shortest cycle that the stages allow."""
         terms = [Term(bits, delay=self.TERM_DELAY) for bits in widths]
-        budget = next(step / 2 for step in count(3)
-                      if plan_heap(terms, width, budget=step / 2, **options).registers < stages)
+        budget = least_budget(terms, width, stages - 1, **options)
         return BitHeap(terms, width=width, budget=budget, register_output=True, **options)
 
     def _make_accumulator(self) -> ShiftAccumulator:

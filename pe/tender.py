@@ -231,7 +231,7 @@ def controls_of(m, config: TenderConfig, *, valid, first, last, shift) -> dict[s
 class TenderPE(wiring.Component):
     """One processing element by itself, with the operand registers that a row and a column share in an engine.
 
-    * Latency: ``1 + config.dot_latency + config.skew + 2`` cycles from a tile's last beat to ``done``.
+    * Latency: ``config.timing.result`` cycles from a tile's last beat to ``done``.
     * Throughput: a beat of ``lanes`` products a cycle; last beats keep ``config.timing.interval`` cycles apart.
 
     Members
@@ -244,7 +244,7 @@ class TenderPE(wiring.Component):
         With ``done``, until the next.
     done : Out(1)
     overflow : Out(1)
-        The operation ``config.dot_latency + config.skew + 2`` cycles after its beat left the signed range.
+        The operation ``config.timing.result - 1`` cycles after its beat left the signed range.
     """
 
     def __init__(self, config: TenderConfig | None = None):
@@ -265,7 +265,7 @@ class TenderPE(wiring.Component):
             "accumulator_bits": config.accumulator_bits,
             "dot_bits": config.dot_bits,
             "shortest_tile": config.timing.interval,
-            "latency_last_beat_to_done": 1 + config.dot_latency + config.skew + 2,
+            "latency_last_beat_to_done": config.timing.result,
         }
 
     def elaborate(self, platform):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
-from .results import OK
+from .results import OK, Measurements
 
 __all__ = ["FpgaReport", "FpgaRow"]
 
@@ -81,24 +81,7 @@ class FpgaRow:
         return tuple(seed for seed, mhz in self.fmax_mhz.items() if self.asked_mhz is not None and mhz >= self.asked_mhz)
 
 
-@dataclass(frozen=True)
-class FpgaReport:
-    """The rows of one run of ``subbyte fpga``.
+class FpgaReport(Measurements):
+    """The rows of one run of ``subbyte fpga``."""
 
-    Attributes
-    ----------
-    rows : tuple of FpgaRow
-    tools : mapping of str to str
-        Versions.
-    command : str
-        What gives these rows again.
-    """
-
-    rows: tuple[FpgaRow, ...]
-    tools: Mapping[str, str]
-    command: str
-
-    @classmethod
-    def from_dict(cls, values):
-        """The report whose ``dataclasses.asdict`` this is."""
-        return cls(tuple(FpgaRow(**row) for row in values["rows"]), values["tools"], values["command"])
+    Row = FpgaRow

@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-__all__ = ["OK", "AreaReport", "AreaRow", "load", "save"]
+__all__ = ["OK", "AreaReport", "AreaRow", "Measurements", "load", "save"]
 
 OK = "ok"
 
@@ -95,26 +96,35 @@ class AreaRow:
 
 
 @dataclass(frozen=True)
-class AreaReport:
-    """The rows of one run of ``subbyte area``.
+class Measurements:
+    """The rows of one run of a command.
 
     Attributes
     ----------
-    rows : tuple of AreaRow
+    rows : tuple
+        Of the class's ``Row``.
     tools : mapping of str to str
         Versions.
     command : str
         What gives these rows again.
     """
 
-    rows: tuple[AreaRow, ...]
+    Row: ClassVar[type]
+
+    rows: tuple
     tools: Mapping[str, str]
     command: str
 
     @classmethod
     def from_dict(cls, values):
         """The report whose ``dataclasses.asdict`` this is."""
-        return cls(tuple(AreaRow(**row) for row in values["rows"]), values["tools"], values["command"])
+        return cls(tuple(cls.Row(**row) for row in values["rows"]), values["tools"], values["command"])
+
+
+class AreaReport(Measurements):
+    """The rows of one run of ``subbyte area``."""
+
+    Row = AreaRow
 
 
 def save(report, path):
@@ -130,7 +140,7 @@ def load(kind, path):
     Parameters
     ----------
     kind : type
-        The report's class; it has ``from_dict``.
+        The report's class, a :class:`Measurements`.
     path : path-like
 
     Raises

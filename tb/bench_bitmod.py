@@ -9,9 +9,10 @@ from cocotb.triggers import RisingEdge
 
 from subbyte.sim.cocotb_run import bench_parameters
 from subbyte.tb.bitmod_tops import PeFault
+from subbyte.tb.engine_cases import ENGINE_STREAMS, cases, decode, describe, exercise
 from subbyte.tb.harness import Harness, run_streams
 
-ENGINE_STREAMS = ("weights", "activations", "scales")
+FLAGS = ("nonfinite", "overflow")
 
 
 async def send_terms(dut, steps, rng, pause, interval):
@@ -83,58 +84,17 @@ async def expect_red(run, fault):
         raise AssertionError(f"the bench stays green with {fault.name}")
 
 
-def cases():
-    """The products that pytest prepared: streams, expected words, and what is known of each."""
-    given = bench_parameters()
-    for index, case in enumerate(given["cases"]):
-        streams = {name: given[f"{name}_{index}"] for name in ENGINE_STREAMS}
-        yield case, streams, {"outputs": given[f"outputs_{index}"]}, given["seed"] + index
-
-
-def describe(case):
-    """Where in the result an output beat lies."""
-    rows, parts, drain = case["rows"], case["cols"] // case["drain"], case["drain"]
-
-    def place(beat):
-        tile, rest = divmod(beat, rows * parts)
-        row, part = divmod(rest, parts)
-        return f"{case['name']}, tile {tile}, row {row}, columns {part * drain}..{part * drain + drain - 1}"
-
-    return place
-
-
-def decode(case):
-    """Results of an output word in hexadecimal, first column first, and its flags."""
-    width, drain = case["output_bits"], case["drain"]
-
-    def text(word):
-        values = [f"{word >> width * i & (1 << width) - 1:0{width // 4}x}" for i in range(drain)]
-        return f"{' '.join(values)} nonfinite={word >> width * drain & 1} overflow={word >> width * drain + 1 & 1}"
-
-    return text
-
-
 async def run_case(dut, case, streams, expected, **knobs):
     """One product through the engine."""
     hold = {"clear_errors": 0, "special_values": 0, **knobs.pop("hold", {})}
     hold = {name: value for name, value in hold.items() if hasattr(dut, name)}
-    return await run_streams(dut, streams, expected, hold=hold, describe=describe(case), decode=decode(case), **knobs)
+    return await run_streams(dut, streams, expected, hold=hold, describe=describe(case), decode=decode(case, FLAGS), **knobs)
 
 
 @cocotb.test()
 async def engine(dut):
-    """Each product: exact cycles without pauses; then pauses on each stream alone, on all, and a reset on the way."""
-    for case, streams, expected, seed in cases():
-        report = await run_case(dut, case, streams, expected, seed=seed)
-        assert report.cycles == case["cycles"], f"{case['name']}: {report.cycles} cycles, predicted {case['cycles']}"
-        assert int(dut.errors.value) == case["errors"], f"{case['name']}: errors {dut.errors.value}"
-        knobs = [{"idle": {name: 0.7}} for name in ENGINE_STREAMS]
-        knobs += [{"backpressure": 0.8}, {"idle": 0.3, "backpressure": 0.5}]
-        for chosen in knobs:
-            await run_case(dut, case, streams, expected, seed=seed, **chosen)
-        reset_at = random.Random(seed).randrange(1, report.cycles)
-        report = await run_case(dut, case, streams, expected, seed=seed, reset_at=reset_at)
-        assert report.cycles == case["cycles"], f"{case['name']}: {report.cycles} cycles after a reset at {reset_at}"
+    """See :func:`exercise`."""
+    await exercise(dut, run_case)
 
 
 @cocotb.test()

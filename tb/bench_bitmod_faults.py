@@ -4,8 +4,9 @@
 
 import cocotb
 
-from subbyte.tb.bench_bitmod import cases, run_case
+from subbyte.tb.bench_bitmod import run_case
 from subbyte.tb.bitmod_tops import EngineFault
+from subbyte.tb.engine_cases import cases
 
 
 async def run_all(dut, fault):

@@ -4,8 +4,8 @@
 
 import cocotb
 
-from subbyte.tb.bench_bitmod import cases
 from subbyte.tb.bench_tender import run_case
+from subbyte.tb.engine_cases import cases
 from subbyte.tb.tender_tops import TenderFault
 
 

@@ -1,6 +1,6 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-# amaranth: UnusedElaboratable=no
 """The shell with a core that only counts: the whole nest, one pass and two, replay, waits, drain; and the sequencer alone."""
 
 from dataclasses import dataclass

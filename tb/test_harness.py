@@ -1,6 +1,6 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-# amaranth: UnusedElaboratable=no
 """The harness passes a good design and goes red, with a report worth reading, on each kind of fault."""
 
 import numpy as np

@@ -3,15 +3,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index buffer gives an engine the words that the packer would, from operands in their own order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from subbyte.cli.lint import check_verilog, tools
 from subbyte.golden import tender
 from subbyte.golden._tender_pack import activation_fields, weight_fields
 from subbyte.golden.packing import unpack_beats
 from subbyte.golden.tender import TenderConfig
 from subbyte.sim.cocotb_run import resolve_seed
+from subbyte.top.emit import to_verilog
 from subbyte.top.reorder import Reorder
 
 CONFIG = TenderConfig(rows=2, cols=3, lanes=1, drain=1, bits_w=4, bits_a=4, max_beats=64)
@@ -89,6 +93,13 @@ def test_words_are_those_of_the_packer(unsigned, pause):
     simulator.add_testbench(engine)
     simulator.run_until(3e-3)
     assert got == expected
+
+
+@pytest.mark.parametrize("max_beats", [1, 5])
+def test_verilog_is_clean(tmp_path, max_beats):
+    path = tmp_path / "reorder.v"
+    path.write_text(to_verilog(Reorder(replace(CONFIG, max_beats=max_beats)), "reorder"))
+    assert check_verilog(path, "reorder", tools()) == []
 
 
 @pytest.mark.parametrize("config, width, message", [

@@ -1,6 +1,6 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-# amaranth: UnusedElaboratable=no
 """RSR's processing elements and engine, bit for bit against golden, under Verilator."""
 
 import importlib.util

@@ -1,6 +1,6 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-# amaranth: UnusedElaboratable=no
 """The serial host: its protocol by itself, and a BitMoD engine driven through the line bit by bit."""
 
 from dataclasses import asdict, replace

@@ -1,6 +1,6 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-# amaranth: UnusedElaboratable=no
 """The FPGA flow: what it reads from tools' reports, what it leaves for users, how it fails, and ECP5 from end to end."""
 
 import dataclasses

@@ -78,9 +78,9 @@ class Engine(wiring.Component):
         Results; ``last`` in the last beat of a tile.
     errors : Out(StructLayout)
         Sticky until ``clear_errors``. ``k_mismatch``: ``last`` of weights and activations disagree; the tile ends with
-        the earlier, and only a reset brings the streams together again. ``k_too_long``: the tile has more groups than
-        its sums hold, and its results are wrong. ``scales_order``: ``last`` on a group's scales or missing on the
-        constants. Others: the core's.
+        the earlier, and only a reset brings the streams together again. ``k_too_long``: the tile has more groups, or
+        as a single one more beats, than its sums hold, and its results are wrong. ``scales_order``: ``last`` on a
+        group's scales or missing on the constants. Others: the core's.
     clear_errors : In(1)
     """
 

@@ -77,7 +77,7 @@ class Reorder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = 1 << (self.config.max_beats - 1).bit_length()
+        depth = 1 << max((self.config.max_beats - 1).bit_length(), 1)
         m.submodules.buffer = buffer = Memory(shape=self.entry, depth=2 * depth, init=[])
         fill, take = buffer.write_port(), buffer.read_port()
         full = Signal(2)

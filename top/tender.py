@@ -17,6 +17,7 @@ from .engine import Engine, core_members
 
 __all__ = ["OutputUnit", "TenderArray", "TenderCore", "TenderEngine"]
 
+
 class TenderArray(wiring.Component):
     """Operand registers of rows and columns, and a MAC for each pair of them.
 
@@ -185,8 +186,7 @@ class TenderCore(wiring.Component):
 
     def _watch_overflow(self, m, array):
         """Collect the tile's overflows; each comes ``late`` cycles behind its beat, and the results are there with the last."""
-        config = self.config
-        late = 1 + config.dot_latency + config.skew + 2
+        late = self.config.timing.result
         starts = delay(m, self.step.valid & self.step.first.tile, late, "starts", reset=True)
         ends = delay(m, self.step.valid & self.step.last.tile, late, "ends", reset=True)
         so_far, met, kept = Signal(reset_less=True), Signal(), Signal(reset_less=True)
