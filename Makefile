@@ -48,7 +48,7 @@ lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Ic
 	@$(RUN) subbyte.cli.lint
 
 model: tools $(INSTALLED)  ## fetch SmolLM2-135M into build/model (94 MB)
-	@$(RUN) subbyte.golden.model
+	@$(RUN) subbyte.weights.smollm2
 
 bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilization, speed of simulation
 	@$(RUN) subbyte.cli.bench

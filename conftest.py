@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hypothesis
 
-from subbyte.sim.toolchain import prepare_environment
+from subbyte.tools.toolchain import prepare_environment
 
 # No deadline: the first example pays for imports and caches, on a machine that may be busy. Derandomized: a run that
 # was green stays green.

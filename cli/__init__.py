@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `subbyte` command."""
 
-from subbyte.cli.commands import main
+from .commands import main
 
 __all__ = ["main"]

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from subbyte.cli.recorded import RecordedCommand, command_line
-from subbyte.sim.toolchain import build_root
-from subbyte.synth import asic, designs, results
-from subbyte.synth.library import load_library
-from subbyte.synth.yosys import DEFAULT
+from ..synth import asic, designs, results
+from ..synth.library import load_library
+from ..tools.toolchain import build_root
+from ..tools.yosys import DEFAULT
+from .recorded import RecordedCommand, command_line
 
 __all__ = ["area"]
 

@@ -9,11 +9,11 @@ import sys
 
 import numpy as np
 
-from subbyte.cli import operands, tender_groups
-from subbyte.cli.schemes import NAMES, scheme
-from subbyte.golden.model import ModelUnavailable, fetch_model
-from subbyte.sim.engine_run import EngineModel, rms
-from subbyte.sim.toolchain import build_root
+from ..sim.engine_run import EngineModel, rms
+from ..tools.toolchain import build_root
+from ..weights.smollm2 import ModelUnavailable, fetch_model
+from . import operands, tender_groups
+from .schemes import NAMES, scheme
 
 __all__ = ["accuracy", "main"]
 

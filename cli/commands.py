@@ -10,21 +10,21 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from subbyte import __version__
-from subbyte.cli import operands
-from subbyte.cli.area import area
-from subbyte.cli.fpga import fpga
-from subbyte.cli.report import report
-from subbyte.cli.schemes import scheme
-from subbyte.cli.settings import make_config
-from subbyte.hdl.target import ASIC
-from subbyte.sim.cocotb_run import resolve_seed
-from subbyte.sim.engine_run import EngineModel, rms
-from subbyte.sim.stream_model import StreamError
-from subbyte.sim.toolchain import MissingTool
-from subbyte.sim.verilate import BuildError
-from subbyte.synth.process import ToolError
-from subbyte.top import emit
+from .. import __version__
+from ..hdl.target import ASIC
+from ..sim.cocotb_run import resolve_seed
+from ..sim.engine_run import EngineModel, rms
+from ..sim.stream_model import StreamError
+from ..sim.verilate import BuildError
+from ..tools.process import ToolError
+from ..tools.toolchain import MissingTool
+from ..top import emit
+from . import operands
+from .area import area
+from .fpga import fpga
+from .report import report
+from .schemes import scheme
+from .settings import make_config
 
 __all__ = ["main"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from subbyte.cli import main as subbyte
-from subbyte.golden.model import ModelUnavailable, fetch_model
-from subbyte.sim.toolchain import MissingTool, build_root, check_tools
+from ..tools.toolchain import MissingTool, build_root, check_tools
+from ..weights.smollm2 import ModelUnavailable, fetch_model
+from . import main as subbyte
 
 __all__ = ["main"]
 

@@ -11,17 +11,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from subbyte.cli.recorded import RecordedCommand, command_line
-from subbyte.cli.schemes import NAMES, near, scheme
-from subbyte.cli.settings import make_config, parse_settings
-from subbyte.hdl.target import FPGA, TARGETS
-from subbyte.sim.toolchain import build_root
-from subbyte.synth import fpga as flow_of
-from subbyte.synth import results
-from subbyte.synth.designs import Design, from_files
-from subbyte.synth.devices import BOARDS, DEVICES
-from subbyte.synth.fpga_results import FpgaReport
-from subbyte.synth.yosys import DEFAULT
+from ..hdl.target import FPGA, TARGETS
+from ..synth import fpga as flow_of
+from ..synth import results
+from ..synth.designs import Design, from_files
+from ..synth.devices import BOARDS, DEVICES
+from ..synth.fpga_results import FpgaReport
+from ..tools.toolchain import build_root
+from ..tools.yosys import DEFAULT
+from .recorded import RecordedCommand, command_line
+from .schemes import NAMES, near, scheme
+from .settings import make_config, parse_settings
 
 __all__ = ["fpga"]
 
@@ -129,7 +129,7 @@ def _part(scheme, part, settings, device):
 
 def _behind_a_serial_port(scheme, settings, flow, baud):
     """The engine in its serial host, and what the other end of the line must know."""
-    from subbyte.top.serial_host import SerialTop
+    from ..top.serial_host import SerialTop
 
     clock_hz = flow.board.clock_mhz * 1_000_000
     divisor = max(round(clock_hz / baud), 1)

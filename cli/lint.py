@@ -13,10 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from subbyte.cli.schemes import NAMES, scheme
-from subbyte.sim.toolchain import build_root, prepare_environment
-from subbyte.sim.verilate import WARNINGS_OFF
-from subbyte.top import emit
+from ..sim.verilate import WARNINGS_OFF
+from ..tools.toolchain import build_root, prepare_environment
+from ..top import emit
+from .schemes import NAMES, scheme
 
 __all__ = ["EXPECTED", "check_verilog", "main", "tools"]
 

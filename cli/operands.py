@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from subbyte.golden import weights
+from .. import weights
 
 __all__ = ["load_activations", "load_weight", "save_quantized"]
 

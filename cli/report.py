@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from subbyte.cli.area import area as measure_area
-from subbyte.cli.fpga import fpga as measure_fpga
-from subbyte.cli.schemes import NAMES
-from subbyte.sim.toolchain import MissingTool, build_root
-from subbyte.synth import results
-from subbyte.synth.fpga_results import FpgaReport
-from subbyte.synth.report import Report, write, write_readme
+from ..synth import results
+from ..synth.fpga_results import FpgaReport
+from ..synth.report import Report, write, write_readme
+from ..tools.toolchain import MissingTool, build_root
+from .area import area as measure_area
+from .fpga import fpga as measure_fpga
+from .schemes import NAMES
 
 __all__ = ["report"]
 

@@ -97,16 +97,16 @@ def _float16(x):
 
 
 def _bitmod():
-    from subbyte.golden import bitmod
-    from subbyte.golden._bitmod_quantizer import FORMATS
+    from ..golden import bitmod
+    from ..golden.bitmod.quantizer import FORMATS
 
     def pe(config):
-        from subbyte.pe.bitmod import BitModPE
+        from ..pe.bitmod import BitModPE
 
         return BitModPE(config)
 
     def engine(config):
-        from subbyte.top.bitmod import BitModEngine
+        from ..top.bitmod import BitModEngine
 
         return BitModEngine(config)
 
@@ -150,25 +150,25 @@ def _bitmod():
 
 
 def _tender():
-    from subbyte.golden import tender
+    from ..golden import tender
 
     def pe(config):
-        from subbyte.pe.tender import TenderPE
+        from ..pe.tender import TenderPE
 
         return TenderPE(config)
 
     def published(config):
-        from subbyte.pe.tender import PublishedPE
+        from ..pe.tender import PublishedPE
 
         return PublishedPE(config)
 
     def array(config):
-        from subbyte.top.tender import TenderArray
+        from ..top.tender import TenderArray
 
         return TenderArray(config, capture=False)
 
     def engine(config):
-        from subbyte.top.tender import TenderEngine
+        from ..top.tender import TenderEngine
 
         return TenderEngine(config)
 
@@ -214,20 +214,20 @@ def _tender():
 
 
 def _rsr():
-    from subbyte.golden import rsr
+    from ..golden import rsr
 
     def pe(config):
-        from subbyte.pe.rsr import element
+        from ..pe.rsr import element
 
         return element(config)
 
     def scatter(config):
-        from subbyte.pe.rsr_scatter import RsrScatterPE
+        from ..pe.rsr_scatter import RsrScatterPE
 
         return RsrScatterPE(config.mu, config.max_k)
 
     def engine(config):
-        from subbyte.top.rsr import RsrEngine
+        from ..top.rsr import RsrEngine
 
         return RsrEngine(config)
 

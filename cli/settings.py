@@ -7,7 +7,7 @@ import enum
 import types
 import typing
 
-from subbyte.cli.schemes import near
+from .schemes import near
 
 __all__ = ["make_config", "parse_settings"]
 

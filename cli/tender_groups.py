@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from subbyte.cli import operands
-from subbyte.golden import tender, weights
-from subbyte.sim.engine_run import rms
+from .. import weights
+from ..golden import tender
+from ..sim.engine_run import rms
+from . import operands
 
 __all__ = ["table"]
 

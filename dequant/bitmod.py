@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to a BitMoD partial sum after its group: bit-serial scaling, then the sum over groups.
+"""What happens to a BitMoD partial sum after its group: bit-serial scaling, the sum over groups, the output scaler.
 
 BitMoD (HPCA 2025), section IV-B: the group's scale multiplies the partial sum one bit a cycle, most significant first, while
 the array works on the next group; a column then takes its rows' products one after the other.
@@ -11,12 +11,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.bitmod import BitModConfig
-from ..hdl.floating import Float32, FloatAccumulate
+from ..hdl.floating import Float16, Float32, FloatAccumulate, FloatScale
 from ..hdl.pipeline import delay
+from ..hdl.place import place
 from ..hdl.selection import one_hot_select
 from ..hdl.shift_accumulator import ShiftAccumulator
+from .constants import unit_members
 
-__all__ = ["BitSerialDequantizer", "ColumnSum", "Readout"]
+__all__ = ["BitSerialDequantizer", "ColumnSum", "OutputUnit", "Readout", "out_format"]
 
 
 class BitSerialDequantizer(wiring.Component):
@@ -211,3 +213,40 @@ class Readout(wiring.Component):
             self.first_group.eq(visited.starts_tile),
             self.last_group.eq(visited.ends_tile),
         ]
+
+
+class OutputUnit(wiring.Component):
+    """Multiplies ``drain`` sums by their channel scales, rounded once to the output format."""
+
+    def __init__(self, core):
+        self.config = core.config
+        super().__init__(unit_members(core))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``results`` to ``payload``."""
+        return self.config.output_stages
+
+    def elaborate(self, platform):
+        m = Module()
+        overflows = []
+        for i in range(self.config.drain):
+            scale = place(m, platform, f"scale_{i}", "bitmod_scale", FloatScale, out_format(self.config),
+                          product_stages=self.latency - 2)
+            m.d.comb += [
+                scale.enable.eq(self.enable),
+                scale.sum.eq(self.results[i]),
+                scale.scale.eq(self.columns[i]),
+                self.payload.data[i].eq(scale.y),
+            ]
+            overflows.append(scale.overflow)
+        nonfinite = Signal(self.latency, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += nonfinite.eq(Cat(self.flags.nonfinite, nonfinite[:-1]))
+        m.d.comb += [self.payload.overflow.eq(Cat(overflows).any()), self.payload.nonfinite.eq(nonfinite[-1])]
+        return m
+
+
+def out_format(config: BitModConfig):
+    """The format of the results."""
+    return Float32 if config.output == "float32" else Float16

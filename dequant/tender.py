@@ -15,8 +15,10 @@ from ..golden.tender import TenderConfig
 from ..hdl.adders import carry_select_add
 from ..hdl.floating import Float32, FloatScaleAdd
 from ..hdl.pipeline import delay
+from ..hdl.place import place
+from .constants import unit_members
 
-__all__ = ["Requantizer", "Rescale"]
+__all__ = ["OutputUnit", "Requantizer", "Rescale"]
 
 SIGNIFICAND = 24
 
@@ -185,3 +187,35 @@ class Requantizer(wiring.Component):
             bounded.eq(Mux(huge | (magnitude > limit), limit, magnitude)),
         ]
         return Mux(sign, -bounded, bounded)[:self.bits]
+
+
+class OutputUnit(wiring.Component):
+    """Turns ``drain`` sums into results: a :class:`Rescale` each."""
+
+    def __init__(self, core):
+        self.config = core.config
+        super().__init__(unit_members(core))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``results`` to ``payload``."""
+        return self.config.output_stages
+
+    def elaborate(self, platform):
+        m = Module()
+        for i in range(self.config.drain):
+            rescale = self._place_rescale(m, platform, f"rescale_{i}")
+            m.d.comb += [
+                rescale.enable.eq(self.enable),
+                rescale.integer.eq(self.results[i]),
+                *(getattr(rescale, name).eq(self.columns[i][name]) for name in self.columns.shape().elem_shape.members),
+                self.payload.data[i].eq(rescale.y),
+            ]
+        overflow = Signal(self.latency, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += overflow.eq(Cat(self.flags.overflow, overflow[:-1]))
+        m.d.comb += self.payload.overflow.eq(overflow[-1])
+        return m
+
+    def _place_rescale(self, m, platform, name):
+        return place(m, platform, name, "tender_rescale", Rescale, self.config)

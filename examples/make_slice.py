@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from subbyte.golden.model import fetch_model
-from subbyte.golden.weights import activations, load_tensor
+from subbyte.weights import activations, load_tensor
+from subbyte.weights.smollm2 import fetch_model
 
 ROOT = Path(__file__).resolve().parents[1]
 TENSOR, NORM = "blk.0.ffn_up.weight", "blk.0.ffn_norm.weight"

@@ -16,14 +16,14 @@ from amaranth.lib.wiring import In, Out
 
 from ..dequant.bitmod import BitSerialDequantizer, Readout
 from ..golden.bitmod import BitModConfig
-from ..golden.formats import code_points, terms
+from ..golden.bitmod.formats import code_points, terms
 from ..hdl.adders import carry_select_add
 from ..hdl.aligner import Aligner
 from ..hdl.bit_heap import BitHeap, Term
 from ..hdl.floating import Float16
 from ..hdl.pipeline import delay
 from ..hdl.selection import one_hot_select
-from .special import SpecialTerms, WeightTerm, float_formats, term_fields
+from .bitmod_special import SpecialTerms, WeightTerm, float_formats, term_fields
 
 __all__ = ["BitModPE", "GroupMac", "TermEncoder", "plane_shifts"]
 
@@ -47,7 +47,7 @@ class TermEncoder(wiring.Component):
     -------
     codes : In(ArrayLayout(code_bits, lanes))
     format : In(3)
-        A :class:`~subbyte.golden.formats.Format`.
+        A :class:`~subbyte.golden.bitmod.formats.Format`.
     term : In(2)
         Number of the term, least significant first.
     special : In(ArrayLayout(ArrayLayout(SpecialTerms, 4), number of float formats))

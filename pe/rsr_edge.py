@@ -9,8 +9,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden._rsr_codes import KIND_CODES, folded_digits, table_entries
 from ..golden.rsr import RsrConfig
+from ..golden.rsr.codes import KIND_CODES, folded_digits, table_entries
 from ..hdl.pipeline import delay
 
 __all__ = ["ActivationTable", "FoldedDecoder", "TritDecoder", "select_layout", "table_layout"]
@@ -43,7 +43,7 @@ class ActivationTable(wiring.Component):
     """Tabulates the sums of each ``mu`` activations, up to the sign, for all columns of a row; in a tree: registers them.
 
     An activation a counts as a + 128, an inverted one as 127 - a: offset binary and its one's complement, without carries.
-    What is too much then depends on the weights alone (:func:`subbyte.golden._rsr_pack.column_offsets`). An entry is an
+    What is too much then depends on the weights alone (:func:`subbyte.golden.rsr.streams.column_offsets`). An entry is an
     earlier one plus an activation: (3**mu - 1) / 2 - mu adders.
 
     * Latency: 1 cycle. Throughput: a beat a cycle; free-running.
@@ -85,7 +85,7 @@ class ActivationTable(wiring.Component):
 
 
 class TritDecoder(wiring.Component):
-    """Decodes two neighbouring trit bytes (:mod:`subbyte.golden._rsr_codes` defines them) into what ten weights select.
+    """Decodes two neighbouring trit bytes (:mod:`subbyte.golden.rsr.codes` defines them) into what ten weights select.
 
     * Latency: 1 cycle, its registers are the array's operand registers. Throughput: two bytes a cycle.
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden._rsr_codes import folded_bits, folded_digits, table_entries
+from ..golden.rsr.codes import folded_bits, folded_digits, table_entries
 from ..hdl.adders import carry_select_add
 from ..hdl.pipeline import delay
 from ..hdl.selection import one_hot_select

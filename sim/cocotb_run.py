@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from subbyte.sim.toolchain import build_root, file_lock, prepare_environment
-from subbyte.sim.verilate import build, waves_format
+from ..tools.toolchain import build_root, file_lock, prepare_environment
+from .verilate import build, waves_format
 
 __all__ = ["bench_parameters", "resolve_seed", "run_bench"]
 
@@ -106,7 +106,7 @@ def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=N
 
 
 def _to_verilog(component, name):
-    from subbyte.top.emit import to_verilog
+    from ..top.emit import to_verilog
 
     return to_verilog(component, name)
 

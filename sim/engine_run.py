@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from subbyte.golden.schedule import Timeline
-from subbyte.sim import toolchain
-from subbyte.sim.cocotb_run import resolve_seed
-from subbyte.sim.kept import digest
-from subbyte.sim.stream_model import RunResult, StreamModel
-from subbyte.top import emit
+from ..golden.schedule import Timeline
+from ..tools import toolchain
+from ..tools.kept import digest
+from ..top import emit
+from .cocotb_run import resolve_seed
+from .stream_model import RunResult, StreamModel
 
 __all__ = ["Difference", "EngineModel", "EngineRun", "rms"]
 

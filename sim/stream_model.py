@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from subbyte.sim.cocotb_run import resolve_seed
-from subbyte.sim.toolchain import build_root
-from subbyte.sim.verilate import build, port_widths, waves_format
+from ..tools.toolchain import build_root
+from .cocotb_run import resolve_seed
+from .verilate import build, port_widths, waves_format
 
 __all__ = ["RunResult", "StreamError", "StreamModel"]
 

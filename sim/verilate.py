@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from subbyte.sim.toolchain import build_root, check_tools, compiler, file_lock, prepare_environment, tool_versions
+from ..tools.toolchain import build_root, check_tools, compiler, file_lock, prepare_environment, tool_versions
 
 __all__ = ["BuildError", "WARNINGS_OFF", "build", "port_widths", "waves_format", "without_initial_values"]
 

@@ -13,11 +13,11 @@ from collections import Counter
 from dataclasses import replace
 
 from .. import __version__
+from ..tools.process import TimeExceeded, ToolError
+from ..tools.yosys import DEFAULT, run_yosys, yosys_version
 from . import timing
 from .fanout import insert_trees
-from .process import TimeExceeded, ToolError
 from .results import AreaRow
-from .yosys import DEFAULT, run_yosys, yosys_version
 
 __all__ = ["FANOUT", "LIMIT", "longest_path", "measure", "recipe", "summarize", "tool_versions"]
 
@@ -41,7 +41,7 @@ def measure(design, library, *, yosys=DEFAULT, limit=LIMIT, flatten=False, booth
     design : subbyte.synth.designs.Design
     library : subbyte.synth.library.Library
     yosys : str
-        See :func:`~subbyte.synth.yosys.run_yosys`.
+        See :func:`~subbyte.tools.yosys.run_yosys`.
     limit : float
         Seconds that each tool may take.
     flatten : bool

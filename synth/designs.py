@@ -194,9 +194,24 @@ def _rsr() -> list[Design]:
 
 
 def _baselines() -> list[Design]:
-    from .baselines import DESIGNS
+    from ..hdl.floating import Float32
+    from ..pe.textbook import DequantizeFma, IntegerMac, TernaryTree, TunedIntegerMac, XnorPopcount
 
-    return list(DESIGNS)
+    def design(name, title, source, macs, config):
+        return Design(f"baseline_{name}", "baselines", "baseline", title, source, macs, config)
+
+    return [
+        design("int8_mac", "INT8 MAC, * and +", lambda: IntegerMac(8, 8), {"INT8 x INT8": 1}, "32-bit sum"),
+        design("int8_mac_tuned", "INT8 MAC, tuned", lambda: TunedIntegerMac(8, 8, budget=4), {"INT8 x INT8": 1}, "32-bit sum"),
+        design("int4_mac", "INT4 MAC, * and +", lambda: IntegerMac(4, 4), {"INT4 x INT4": 1}, "32-bit sum"),
+        design("int4_mac_tuned", "INT4 MAC, tuned", lambda: TunedIntegerMac(4, 4), {"INT4 x INT4": 1}, "32-bit sum"),
+        design("int4_fp16_fma", "INT4 to FP16, FMA", lambda: DequantizeFma(4), {"FP16 x INT4": 1}, "FP16 sums, 4 in turn"),
+        design("int4_fp32_fma", "INT4 to FP16, FMA", lambda: DequantizeFma(4, Float32), {"FP16 x INT4": 1},
+                "FP32 sums, 4 in turn"),
+        design("int8_fp16_fma", "INT8 to FP16, FMA", lambda: DequantizeFma(8), {"FP16 x INT8": 1}, "FP16 sums, 4 in turn"),
+        design("ternary_tree", "ternary carry-save tree", TernaryTree, {"INT8 x ternary": 64}, "64 lanes, 24-bit sum"),
+        design("xnor_popcount", "XNOR, popcount", XnorPopcount, {"1 bit x 1 bit": 256}, "256 lanes, 32-bit sum"),
+    ]
 
 
 SCHEMES: dict[str, Callable[[], list[Design]]] = {  # one line a scheme

@@ -13,14 +13,14 @@ import time
 from dataclasses import dataclass, replace
 
 from ..hdl.target import FPGA
-from ..sim.toolchain import MissingTool, prepare_environment
+from ..tools.process import TimeExceeded, ToolError, run_tool
+from ..tools.toolchain import MissingTool, prepare_environment
+from ..tools.yosys import DEFAULT, run_yosys, yosys_version
 from ..top import emit
 from .designs import Design
 from .devices import DEVICES, Board, Device, constraint_file
 from .fpga_results import FpgaRow
 from .fpga_scripts import shell_script, shift_registers, vivado
-from .process import TimeExceeded, ToolError, run_tool
-from .yosys import DEFAULT, run_yosys, yosys_version
 
 __all__ = ["LIMIT", "SEEDS", "Flow", "count_resources", "fmax", "measure", "tool_versions"]
 
@@ -47,7 +47,7 @@ class Flow:
     limit : float
         Seconds that each tool may take.
     yosys : str
-        See :func:`~subbyte.synth.yosys.run_yosys`.
+        See :func:`~subbyte.tools.yosys.run_yosys`.
     """
 
     device: Device

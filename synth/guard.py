@@ -11,12 +11,12 @@ import json
 import sys
 from pathlib import Path
 
-from ..sim.toolchain import build_root
+from ..tools.process import ToolError
+from ..tools.toolchain import build_root
+from ..tools.yosys import DEFAULT
 from ..top import emit
 from . import asic, designs, results
 from .library import load_library
-from .process import ToolError
-from .yosys import DEFAULT
 
 __all__ = ["FILE", "TOLERANCE", "compare", "main", "record"]
 

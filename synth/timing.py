@@ -5,7 +5,7 @@
 import re
 import shutil
 
-from .process import ToolError, excerpt, run_tool
+from ..tools.process import ToolError, excerpt, run_tool
 
 __all__ = ["OPENSTA", "abc_delay", "estimate", "has_opensta", "opensta_period", "opensta_version", "parse_period"]
 

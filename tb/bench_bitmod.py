@@ -7,10 +7,10 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from subbyte.sim.cocotb_run import bench_parameters
-from subbyte.tb.bitmod_tops import PeFault
-from subbyte.tb.engine_cases import ENGINE_STREAMS, cases, decode, describe, exercise
-from subbyte.tb.harness import Harness, run_streams
+from ..sim.cocotb_run import bench_parameters
+from .bitmod_tops import PeFault
+from .engine_cases import ENGINE_STREAMS, cases, decode, describe, exercise
+from .harness import Harness, run_streams
 
 FLAGS = ("nonfinite", "overflow")
 

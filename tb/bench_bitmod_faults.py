@@ -4,9 +4,9 @@
 
 import cocotb
 
-from subbyte.tb.bench_bitmod import run_case
-from subbyte.tb.bitmod_tops import EngineFault
-from subbyte.tb.engine_cases import cases
+from .bench_bitmod import run_case
+from .bitmod_tops import EngineFault
+from .engine_cases import cases
 
 
 async def run_all(dut, fault):

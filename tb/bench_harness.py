@@ -5,8 +5,8 @@
 import cocotb
 from cocotb.triggers import Timer
 
-from subbyte.sim.cocotb_run import bench_parameters
-from subbyte.tb.harness import run_streams
+from ..sim.cocotb_run import bench_parameters
+from .harness import run_streams
 
 KNOBS = ({}, {"idle": {"a": 0.6}}, {"idle": 0.4}, {"backpressure": 0.6}, {"idle": 0.3, "backpressure": 0.3})
 

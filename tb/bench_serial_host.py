@@ -6,10 +6,10 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from subbyte.golden.serial_protocol import SerialPorts, SerialSession
-from subbyte.sim.cocotb_run import bench_parameters
-from subbyte.tb.harness import Scoreboard
-from subbyte.tb.serial_tops import SerialFault
+from ..host.serial import SerialPorts, SerialSession
+from ..sim.cocotb_run import bench_parameters
+from .harness import Scoreboard
+from .serial_tops import SerialFault
 
 _PERIOD_PS = 10_000
 _PATIENCE = 400  # bits without a byte from the device: more than any answer takes

@@ -5,9 +5,9 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from subbyte.tb.engine_cases import ENGINE_STREAMS, cases, decode, describe, exercise
-from subbyte.tb.harness import Harness, run_streams
-from subbyte.tb.tender_tops import TenderFault
+from .engine_cases import ENGINE_STREAMS, cases, decode, describe, exercise
+from .harness import Harness, run_streams
+from .tender_tops import TenderFault
 
 
 async def run_case(dut, case, streams, expected, fault=TenderFault.NONE, **knobs):

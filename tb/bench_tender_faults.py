@@ -4,9 +4,9 @@
 
 import cocotb
 
-from subbyte.tb.bench_tender import run_case
-from subbyte.tb.engine_cases import cases
-from subbyte.tb.tender_tops import TenderFault
+from .bench_tender import run_case
+from .engine_cases import cases
+from .tender_tops import TenderFault
 
 
 @cocotb.test()

@@ -15,7 +15,7 @@ from ..golden.bitmod import BitModConfig
 from ..hdl.floating import Float16
 from ..hdl.pipeline import delay
 from ..pe.bitmod import BitModPE, TermEncoder, plane_shifts
-from ..pe.special import SpecialValues, SpecialWrite
+from ..pe.bitmod_special import SpecialValues, SpecialWrite
 from ..top.bitmod import BitModCore, BitModEngine
 from ..top.engine import Engine
 

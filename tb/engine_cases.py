@@ -4,7 +4,7 @@
 
 import random
 
-from subbyte.sim.cocotb_run import bench_parameters
+from ..sim.cocotb_run import bench_parameters
 
 __all__ = ["ENGINE_STREAMS", "cases", "decode", "describe", "exercise"]
 

@@ -11,8 +11,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden._rsr_codes import folded_bits
 from ..golden.rsr import RsrConfig
+from ..golden.rsr.codes import folded_bits
 from ..hdl.pipeline import delay
 from ..pe.rsr_scatter import RsrScatterPE
 from ..top.engine import Engine

@@ -7,13 +7,13 @@ import enum
 from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In
 
-from ..dequant.tender import Rescale
+from ..dequant.tender import OutputUnit, Rescale
 from ..golden.tender import TenderConfig
 from ..hdl.floating import FloatScaleAdd
 from ..hdl.pipeline import delay
 from ..pe.tender import ShiftMac
 from ..top.engine import Engine
-from ..top.tender import OutputUnit, TenderArray, TenderCore, TenderEngine
+from ..top.tender import TenderArray, TenderCore, TenderEngine
 
 __all__ = ["FaultyEngine", "TenderFault"]
 

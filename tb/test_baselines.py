@@ -16,10 +16,11 @@ from amaranth.lib.wiring import In, Out
 from subbyte.golden.floating import fused_multiply_add
 from subbyte.hdl.floating import Float32
 from subbyte.hdl.pipeline import delay
-from subbyte.sim.kept import kept_verilog
+from subbyte.pe.textbook import TernaryTree, TunedIntegerMac, XnorPopcount
+from subbyte.pe.textbook.floating import FusedMultiplyAdd
 from subbyte.sim.stream_model import StreamModel
-from subbyte.synth.baselines import DESIGNS, TernaryTree, TunedIntegerMac, XnorPopcount
-from subbyte.synth.baselines.floating import FusedMultiplyAdd
+from subbyte.synth.designs import designs
+from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
 
 SEED = 5
@@ -71,7 +72,7 @@ class WithoutMark(FusedMultiplyAdd):
         return super()._find_lead(m, state | {"top": Const(0, len(state["top"]))}) | {"top": state["top"]}
 
 
-MEASURED = {design.name.removeprefix("baseline_"): design.source() for design in DESIGNS}
+MEASURED = {design.name.removeprefix("baseline_"): design.source() for design in designs(["baselines"])}
 FAULTY = {"wrong_signs": WrongSigns(4, 4), "without_unit": WithoutUnit(), "xor": Xor()}
 ADDERS = {
     **{f"w{bits}_stages{stages}": FusedMultiplyAdd(bits, stages=stages)

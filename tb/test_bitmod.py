@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from subbyte.golden import bitmod
-from subbyte.golden._bitmod_pack import activation_fields, scale_fields, weight_fields
 from subbyte.golden.bitmod import BitModConfig, QuantizedWeight, quantize
-from subbyte.golden.formats import Format, decode
-from subbyte.golden.packing import pack_beats, unpack_beats
+from subbyte.golden.bitmod.formats import Format, decode
+from subbyte.golden.bitmod.streams import activation_fields, scale_fields, weight_fields
+from subbyte.golden.streams import pack_beats, unpack_beats
 from subbyte.sim.cocotb_run import resolve_seed, run_bench
-from subbyte.sim.kept import kept_verilog
 from subbyte.tb.bitmod_tops import FaultyEngine, PeTop
+from subbyte.tools.kept import kept_verilog
 from subbyte.top.bitmod import BitModEngine
 from subbyte.top.emit import to_verilog
 
@@ -87,7 +87,7 @@ def pe_expected(config, fmt, selector, codes, x, scale_code):
     """Golden product and alignment of the group."""
     special = config.special_values.get(fmt)
     values = decode(codes, fmt, np.full(len(codes), selector if fmt.is_float else 0), special)
-    acc, alignment = bitmod._group_sum(x[None], values[None], replace(config, group_size=256))
+    acc, alignment = bitmod.group_sum(x[None], values[None], replace(config, group_size=256))
     return int(acc.item()) * int(scale_code), int(alignment.item())
 
 

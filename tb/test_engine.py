@@ -11,11 +11,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
 
-from subbyte.golden.packing import Field, pack_beats, payload_bits, unpack_beats
+from subbyte.dequant.constants import Constants, unit_members
 from subbyte.golden.schedule import GroupSchedule, Schedule, Timing, engine_timeline
+from subbyte.golden.streams import Field, pack_beats, payload_bits, unpack_beats
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.stream_model import StreamModel
-from subbyte.top.constants import Constants, unit_members
 from subbyte.top.emit import to_verilog
 from subbyte.top.engine import Engine, core_members
 from subbyte.top.sequencer import Sequencer, nest

@@ -10,13 +10,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from subbyte.golden.floating import scale_add
-from subbyte.golden.packing import Field, pack_beats, unpack_beats
+from subbyte.golden.streams import Field, pack_beats, unpack_beats
 from subbyte.hdl import float_scale_add
 from subbyte.hdl.floating import FloatScaleAdd
 from subbyte.hdl.pipeline import delay
 from subbyte.sim.cocotb_run import resolve_seed
-from subbyte.sim.kept import kept_verilog
 from subbyte.sim.stream_model import StreamModel
+from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
 
 VECTORS = 40_000

@@ -18,8 +18,8 @@ from amaranth.lib.wiring import In, Out
 from subbyte.golden.floating import accumulate_float32, scale_round
 from subbyte.hdl.floating import Float16, Float32, FloatAccumulate, FloatScale
 from subbyte.hdl.pipeline import delay
-from subbyte.sim.kept import kept_verilog
 from subbyte.sim.stream_model import StreamModel
+from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
 
 SEED = 11

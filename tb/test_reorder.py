@@ -11,12 +11,12 @@ from amaranth.sim import Simulator
 
 from subbyte.cli.lint import check_verilog, tools
 from subbyte.golden import tender
-from subbyte.golden._tender_pack import activation_fields, weight_fields
-from subbyte.golden.packing import unpack_beats
+from subbyte.golden.streams import unpack_beats
 from subbyte.golden.tender import TenderConfig
+from subbyte.golden.tender.streams import activation_fields, weight_fields
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.top.emit import to_verilog
-from subbyte.top.reorder import Reorder
+from subbyte.top.tender_reorder import Reorder
 
 CONFIG = TenderConfig(rows=2, cols=3, lanes=1, drain=1, bits_w=4, bits_a=4, max_beats=64)
 

@@ -11,11 +11,11 @@ from amaranth.lib.wiring import In, Out
 
 from subbyte.dequant.tender import Requantizer
 from subbyte.golden import tender
-from subbyte.golden.packing import Field, pack_beats, unpack_beats
+from subbyte.golden.streams import Field, pack_beats, unpack_beats
 from subbyte.hdl.pipeline import delay
 from subbyte.sim.cocotb_run import resolve_seed
-from subbyte.sim.kept import kept_verilog
 from subbyte.sim.stream_model import StreamModel
+from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
 
 VECTORS = 60_000

@@ -11,20 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from subbyte import weights
 from subbyte.cli.schemes import scheme
-from subbyte.golden import rsr, weights
-from subbyte.golden._rsr_codes import folded_bits, table_entries
-from subbyte.golden._rsr_pack import column_offsets, weight_fields
-from subbyte.golden.model import FILE_NAME
-from subbyte.golden.packing import Field, pack_beats, payload_bits, unpack_beats
+from subbyte.golden import rsr
 from subbyte.golden.rsr import QuantizedActivations, RsrConfig
+from subbyte.golden.rsr.codes import folded_bits, table_entries
+from subbyte.golden.rsr.streams import column_offsets, weight_fields
+from subbyte.golden.streams import Field, pack_beats, payload_bits, unpack_beats
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel
-from subbyte.sim.kept import kept_verilog
 from subbyte.sim.stream_model import StreamError, StreamModel
-from subbyte.sim.toolchain import build_root
 from subbyte.tb.rsr_tops import ArrayFault, ArrayTop, EngineFault, FaultyEngine, ScatterFault, ScatterTop
+from subbyte.tools.kept import kept_verilog
+from subbyte.tools.toolchain import build_root
 from subbyte.top.emit import to_verilog
+from subbyte.weights.smollm2 import FILE_NAME
 
 ROOT = Path(__file__).parents[1]
 CORNERS = [-128, -128, -127, -1, 0, 0, 1, 127]

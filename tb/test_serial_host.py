@@ -11,9 +11,9 @@ import pytest
 
 from subbyte.golden import bitmod
 from subbyte.golden.bitmod import BitModConfig, quantize
-from subbyte.golden.formats import Format
-from subbyte.golden.serial_protocol import Report, SerialError, SerialPorts, SerialSession
+from subbyte.golden.bitmod.formats import Format
 from subbyte.hdl.uart import UartReceiver, UartTransmitter
+from subbyte.host.serial import Report, SerialError, SerialPorts, SerialSession
 from subbyte.sim.cocotb_run import resolve_seed, run_bench
 from subbyte.tb.serial_tops import FaultySerialTop
 from subbyte.top.bitmod import BitModEngine

@@ -11,13 +11,13 @@ import pytest
 from amaranth.sim import Simulator
 
 from subbyte.golden import tender
-from subbyte.golden._tender_pack import activation_fields, scale_fields
-from subbyte.golden.packing import pack_beats, unpack_beats
+from subbyte.golden.streams import pack_beats, unpack_beats
 from subbyte.golden.tender import Decomposed, QuantizedWeight, TenderConfig, decompose, quantize
+from subbyte.golden.tender.streams import activation_fields, scale_fields
 from subbyte.pe.tender import PublishedPE, TenderPE
 from subbyte.sim.cocotb_run import resolve_seed, run_bench
-from subbyte.sim.kept import kept_verilog
 from subbyte.tb.tender_tops import FaultyEngine
+from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
 from subbyte.top.tender import TenderEngine
 

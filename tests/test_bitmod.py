@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from subbyte.golden import bitmod
 from subbyte.golden.bitmod import BitModConfig, QuantizedWeight, quantize
-from subbyte.golden.formats import Format
+from subbyte.golden.bitmod.formats import Format
 
 FORMATS = ["int3", "int4", "int5", "int6", "int8", "fp3", "fp4", "bitmod-fp3", "bitmod-fp4"]
 SMALL = BitModConfig(rows=2, cols=4, lanes=4, group_size=32, drain=2)
@@ -310,6 +310,6 @@ def test_accumulator_holds_the_worst_case():
     config = BitModConfig(rows=1, cols=1, lanes=4, group_size=256, drain=1)
     qweight = quantize(np.full((1, 256), 1, np.float32), "int8", group_size=256)
     x = np.full((1, 256), 65504, np.float16)
-    acc, _ = bitmod._group_sum(x, np.full((1, 256), -128, np.int16), config)
+    acc, _ = bitmod.group_sum(x, np.full((1, 256), -128, np.int16), config)
     assert -(2 ** (config.accumulator_bits - 1)) <= acc.item() < -(2 ** (config.accumulator_bits - 2))
     assert np.abs(bitmod.matmul(x, qweight, config) - bitmod.reference(x, qweight)) <= bitmod.error_bound(x, qweight, config)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subbyte.golden._bitmod_quantizer import FORMATS, QuantizedWeight, _groups, _mean_squared_error, _round, quantize
-from subbyte.golden.formats import DEFAULT_SPECIAL_VALUES, Format, decode
+from subbyte.golden.bitmod.formats import DEFAULT_SPECIAL_VALUES, Format, decode
+from subbyte.golden.bitmod.quantizer import FORMATS, QuantizedWeight, mean_squared_error, quantize, round_groups, split_groups
 
 SHARED = Path(os.environ.get("SUBBYTE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 VECTORS = SHARED / "vectors/bitmod_gauss_g128.npz"
@@ -52,10 +52,10 @@ def test_authors_vectors(vectors, fmt, source):
 
 @pytest.mark.parametrize("fmt", [Format.FP3, Format.FP4])
 def test_authors_errors(vectors, fmt):
-    groups = _groups(vectors["gauss_f16"], 128)
+    groups = split_groups(vectors["gauss_f16"], 128)
     for selector, special_value in enumerate(DEFAULT_SPECIAL_VALUES[fmt]):
-        values, scales = _round(groups, np.abs(groups).max(-1), fmt, special_value)
-        error = _mean_squared_error(groups, values, scales, np.array([128, 128]))
+        values, scales = round_groups(groups, np.abs(groups).max(-1), fmt, special_value)
+        error = mean_squared_error(groups, values, scales, np.array([128, 128]))
         np.testing.assert_array_equal(error, vectors[f"gauss__b{fmt.bits}__mixed_bitmod__g128__err16"][selector])
 
 
@@ -67,7 +67,7 @@ def test_order_of_the_float32_sum(places, expected):
     group[[0, 1, 33]] = 32, 0.5, 0.5
     group[list(places)] += np.float16(2**-7)
     nothing, scale = np.zeros((1, 1, 64), np.int16), np.ones((1, 1), np.float16)
-    assert _mean_squared_error(group[None, None], nothing, scale, np.array([64])) == expected
+    assert mean_squared_error(group[None, None], nothing, scale, np.array([64])) == expected
     assert scalar_error(group, nothing[0, 0], scale[0, 0]) == expected
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from subbyte import __version__
+from subbyte import __version__, weights
 from subbyte.cli import bench, commands, lint, operands, settings
 from subbyte.cli.schemes import NAMES, scheme
-from subbyte.golden import weights
 from subbyte.golden.bitmod import BitModConfig
-from subbyte.golden.formats import Format
-from subbyte.sim import engine_run, kept
+from subbyte.golden.bitmod.formats import Format
+from subbyte.sim import engine_run
+from subbyte.tools import kept
 
 SLICE = "tests/data/smollm2_slice.npz"
 
@@ -241,7 +241,7 @@ def test_rtl_is_generated_once_per_config_and_sources(tmp_path, monkeypatch):
     assert engine_run._generate(made, BitModConfig())[0] == "generation 0"
     assert engine_run._generate(made, BitModConfig())[0] == "generation 0"
     assert engine_run._generate(made, BitModConfig(rows=4))[0] == "generation 1"
-    monkeypatch.setattr(kept, "_sources", lambda: "others")
+    monkeypatch.setattr(kept, "_our_sources", lambda: "others")
     assert engine_run._generate(made, BitModConfig())[0] == "generation 2"
 
 

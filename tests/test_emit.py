@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from subbyte import __version__
+from subbyte.hdl.place import place
 from subbyte.hdl.target import TARGETS, is_fpga
 from subbyte.top import emit
 
@@ -51,7 +52,7 @@ class Sum(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        step = emit.place(m, platform, "step", "step", Step)
+        step = place(m, platform, "step", "step", Step)
         m.d.comb += step.x.eq(self.x.value)
         m.d.sync += self.y.eq(self.y + step.y)
         with m.If(self.x.clear):
@@ -79,12 +80,12 @@ class Array(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        for place in range(self.config.places):
-            sum_cell = emit.place(m, platform, f"sum_{place}", "sum", Sum)
+        for index in range(self.config.places):
+            sum_cell = place(m, platform, f"sum_{index}", "sum", Sum)
             m.d.comb += [
-                sum_cell.x.value.eq(self.i.payload.lanes[place].x),
+                sum_cell.x.value.eq(self.i.payload.lanes[index].x),
                 sum_cell.x.clear.eq(self.i.payload.last & self.i.valid),
-                self.sums[place].eq(sum_cell.y),
+                self.sums[index].eq(sum_cell.y),
             ]
         m.d.comb += [self.o[0].payload.eq(self.sums[0]), self.o[0].valid.eq(self.i.valid)]
         m.d.comb += self.i.ready.eq(self.o[0].ready & self.o[1].ready)
@@ -101,7 +102,7 @@ class Clash(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         for index, (name, by) in enumerate(zip(self.names, self.steps)):
-            step = emit.place(m, platform, f"step_{index}", name, Step, by)
+            step = place(m, platform, f"step_{index}", name, Step, by)
             m.d.comb += step.x.eq(self.x)
         m.d.comb += self.y.eq(step.y)
         return m
@@ -240,7 +241,7 @@ def test_the_target_is_told_to_every_cell_and_named_in_the_manifest(tmp_path):
 
         def elaborate(self, platform):
             m = Module()
-            m.d.comb += self.y.eq(emit.place(m, platform, "one", "cell", Cell).y)
+            m.d.comb += self.y.eq(place(m, platform, "one", "cell", Cell).y)
             return m
 
     for target in TARGETS:

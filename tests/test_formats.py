@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from subbyte.golden.formats import (
+from subbyte.golden.bitmod.formats import (
     DEFAULT_SPECIAL_VALUES,
     NO_TERM,
     Format,

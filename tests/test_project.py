@@ -2,17 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The project's own promises: commands that exist, packages that are listed, versions that agree."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tomllib
+import venv
 from pathlib import Path
 
 import pytest
 
 from subbyte import __version__
 from subbyte.cli import commands
-from subbyte.cli.schemes import NAMES
+from subbyte.cli.schemes import NAMES, scheme
+from subbyte.tools.kept import ROOMS, sources_of
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -22,9 +27,8 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 
 def sources():
-    packages = PROJECT["tool"]["setuptools"]["packages"]
-    folders = {ROOT / name.removeprefix("subbyte").strip(".").replace(".", "/") for name in packages}
-    return [*ROOT.glob("*.py"), *(file for folder in {*folders, ROOT / "tests"} for file in folder.glob("*.py"))]
+    rooms = [path.parent for path in ROOT.glob("*/__init__.py")]
+    return [*ROOT.glob("*.py"), *(file for room in rooms for file in room.rglob("*.py"))]
 
 
 def test_readme_names_only_commands_that_exist():
@@ -54,11 +58,48 @@ def test_a_missing_tool_is_named_before_anything_is_set_up(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
-def test_every_package_is_listed():
-    folders = {f"subbyte.{init.parent.name}" for init in ROOT.glob("*/__init__.py")} - {"subbyte.tests"}
-    folders |= {f"subbyte.synth.{init.parent.name}" for init in ROOT.glob("synth/*/__init__.py")}
-    listed = PROJECT["tool"]["setuptools"]["packages"]
-    assert set(listed) == {"subbyte", *folders} and listed == sorted(listed)
+def test_wheel_alone_generates_every_scheme(tmp_path):
+    """Built, and installed where nothing else of ours is: packages that a build forgets are found missing here.
+
+    Without a network the new environment borrows the dependencies of this one. Only a folder's own .pth files are read, so
+    the checkout, which one of them brings here, stays out.
+    """
+    source, wheels, home = tmp_path / "source", tmp_path / "wheels", tmp_path / "venv"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, source], check=True)
+    venv.create(home, symlinks=True)
+    python = home / "bin" / "python"
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.strip())
+    subprocess.run([*pip, "install", "--no-deps", "--target", site, next(wheels.glob("*.whl"))], check=True)
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*arguments):
+        command = [python, "-P", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    found = run("-c", "import subbyte; print(subbyte.__file__)")
+    assert found.stdout.strip() == str(site / "subbyte" / "__init__.py"), found.stderr
+    for name in NAMES:
+        settings = scheme(name).corners[0]
+        sizes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+        done = run("-m", "subbyte.cli", "verilog", name, *sizes, "-o", f"{name}.v")
+        assert done.returncode == 0 and (tmp_path / f"{name}.v").is_file(), done.stderr
+    for data in ("sim/stream_driver.cpp", "synth/area.json", "synth/templates/report.html", "synth/boards/ulx3s.lpf"):
+        assert (site / "subbyte" / data).is_file(), f"{data} is not in the wheel"
+
+
+def test_caches_see_sources_in_packages(tmp_path):
+    """A source that moves into a package, or changes there, is another one; pytest's modules do not count."""
+    (tmp_path / "package").mkdir()
+    for name in ("a.py", "test_a.py", "package/b.py"):
+        (tmp_path / name).write_text("")
+    assert sources_of(tmp_path) == [tmp_path / "a.py", tmp_path / "package" / "b.py"]
+    for room in ROOMS:
+        assert (ROOT / room / "__init__.py") in sources_of(ROOT / room)
+    assert ROOT / "golden" / "bitmod" / "quantizer.py" in sources_of(ROOT / "golden")
 
 
 def test_every_dependency_has_a_reason_and_a_tested_version():

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subbyte.golden import rsr
-from subbyte.golden._rsr_codes import folded_bits
-from subbyte.golden._rsr_pack import column_offsets
 from subbyte.golden.rsr import QuantizedActivations, RsrConfig
+from subbyte.golden.rsr.codes import folded_bits
+from subbyte.golden.rsr.streams import column_offsets
+from subbyte.weights import load_ternary
 
 VECTORS = sorted((Path(__file__).parents[2] / "shared" / "vectors").glob("rsr_*.npz"))
 NO_VECTORS = "the authors' recordings are absent: ../shared/vectors/rsr_*.npz"
@@ -163,13 +164,13 @@ def test_ternary_gguf(tmp_path, kind):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    tensor, channel = rsr.load_ternary(path, "tensor"), rsr.load_ternary(path, "channel")
+    tensor, channel = (rsr.from_ternary(*load_ternary(path, name)) for name in ("tensor", "channel"))
     assert (tensor.granularity, channel.granularity) == ("tensor", "channel")
     for qweight, scale in ((tensor, [0.5]), (channel, rows.ravel())):
         np.testing.assert_array_equal(qweight.values, trits)
         np.testing.assert_array_equal(qweight.scales, scale)
     with pytest.raises(ValueError, match=r"'blocks' must have one magnitude a row beside zero, not 0\.5 at \(0, 0\) and 1"):
-        rsr.load_ternary(path, "blocks")
+        load_ternary(path, "blocks")
 
 
 # The product

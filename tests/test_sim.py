@@ -10,9 +10,10 @@ import sys
 import numpy as np
 import pytest
 
-from subbyte.sim import cocotb_run, stream_model, toolchain, verilate
+from subbyte.sim import cocotb_run, stream_model, verilate
 from subbyte.tb.harness import to_ints, to_words
 from subbyte.tb.stream_adder import Fault, StreamAdder
+from subbyte.tools import toolchain
 from subbyte.top.emit import to_verilog
 
 BEATS, PLACE = 400, 57
@@ -208,7 +209,7 @@ def test_environment_is_prepared_once(monkeypatch):
 
 
 def test_imports_need_no_compiler():
-    code = "import subbyte.sim.cocotb_run, subbyte.sim.stream_model, subbyte.sim.toolchain, subbyte.sim.verilate"
+    code = "import subbyte.sim.cocotb_run, subbyte.sim.stream_model, subbyte.tools.toolchain, subbyte.sim.verilate"
     subprocess.run([sys.executable, "-c", code], env={"PATH": ""}, check=True)
 
 

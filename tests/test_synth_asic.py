@@ -16,7 +16,7 @@ from subbyte.cli import commands
 from subbyte.synth import asic, designs, guard, results, timing
 from subbyte.synth.fanout import insert_trees
 from subbyte.synth.library import load_library
-from subbyte.synth.process import TimeExceeded, ToolError, run_tool
+from subbyte.tools.process import TimeExceeded, ToolError, run_tool
 
 MAC = "tests/data/mac.v"
 SHARED = Path(os.environ.get("SUBBYTE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -219,7 +219,7 @@ def test_bad_arguments_are_refused_in_one_line(run, arguments, message):
 ])
 def test_a_missing_yosys_is_named(run, monkeypatch, yosys, message):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pyosys" else object())
-    monkeypatch.setattr("subbyte.synth.process.prepare_environment", lambda: None)
+    monkeypatch.setattr("subbyte.tools.process.prepare_environment", lambda: None)
     result = run(MAC, "--top", "mac", "--yosys", yosys)
     assert result.exit_code == 1 and result.stderr == f"error: {message}\n"
 

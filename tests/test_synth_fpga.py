@@ -16,14 +16,14 @@ from click.testing import CliRunner
 from subbyte.cli import commands
 from subbyte.cli.lint import check_verilog, tools
 from subbyte.cli.schemes import NAMES, scheme
-from subbyte.sim.toolchain import MissingTool
 from subbyte.synth import fpga, results
 from subbyte.synth.designs import Design, from_files
 from subbyte.synth.devices import BOARDS, DEVICES
 from subbyte.synth.fpga_results import FpgaReport, FpgaRow
 from subbyte.synth.fpga_scripts import port_widths, shell_script, shift_registers, vivado
-from subbyte.synth.process import ToolError, excerpt
 from subbyte.tb.test_engine import CountingConfig, CountingCore
+from subbyte.tools.process import ToolError, excerpt
+from subbyte.tools.toolchain import MissingTool
 from subbyte.top.emit import to_verilog
 from subbyte.top.engine import Engine
 from subbyte.top.serial_host import SerialTop

@@ -15,8 +15,8 @@ import pytest
 from gguf.quants import dequantize, quantize
 from safetensors.numpy import save_file
 
-from subbyte.golden import model
-from subbyte.golden.weights import WeightFileError, activations, list_tensors, load_tensor
+from subbyte.weights import WeightFileError, activations, list_tensors, load_tensor
+from subbyte.weights import smollm2 as model
 
 SLICE = Path(__file__).parent / "data/smollm2_slice.npz"
 MATRIX = np.random.default_rng(0).normal(0, 0.1, (6, 64)).astype(np.float32)

@@ -8,56 +8,19 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
-from ..dequant.bitmod import BitSerialDequantizer, ColumnSum, Readout
+from ..dequant.bitmod import BitSerialDequantizer, ColumnSum, OutputUnit, Readout, out_format
+from ..dequant.constants import Constants
 from ..golden.bitmod import BitModConfig
-from ..golden.formats import Format
+from ..golden.bitmod.formats import Format
 from ..hdl.aligner import Aligner
-from ..hdl.floating import Float16, Float32, FloatScale
+from ..hdl.floating import Float16, Float32
 from ..hdl.pipeline import delay
+from ..hdl.place import place
 from ..pe.bitmod import GroupMac, TermEncoder, plane_shifts
-from ..pe.special import SpecialValues, SpecialWrite, float_formats
-from .constants import Constants, unit_members
-from .emit import place
+from ..pe.bitmod_special import SpecialValues, SpecialWrite, float_formats
 from .engine import Engine, core_members
 
-__all__ = ["BitModCore", "BitModEngine", "OutputUnit"]
-
-
-class OutputUnit(wiring.Component):
-    """Multiplies ``drain`` sums by their channel scales, rounded once to the output format."""
-
-    def __init__(self, core):
-        self.config = core.config
-        super().__init__(unit_members(core))
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``results`` to ``payload``."""
-        return self.config.output_stages
-
-    def elaborate(self, platform):
-        m = Module()
-        overflows = []
-        for i in range(self.config.drain):
-            scale = place(m, platform, f"scale_{i}", "bitmod_scale", FloatScale, out_format(self.config),
-                          product_stages=self.latency - 2)
-            m.d.comb += [
-                scale.enable.eq(self.enable),
-                scale.sum.eq(self.results[i]),
-                scale.scale.eq(self.columns[i]),
-                self.payload.data[i].eq(scale.y),
-            ]
-            overflows.append(scale.overflow)
-        nonfinite = Signal(self.latency, reset_less=True)
-        with m.If(self.enable):
-            m.d.sync += nonfinite.eq(Cat(self.flags.nonfinite, nonfinite[:-1]))
-        m.d.comb += [self.payload.overflow.eq(Cat(overflows).any()), self.payload.nonfinite.eq(nonfinite[-1])]
-        return m
-
-
-def out_format(config: BitModConfig):
-    """The format of the results."""
-    return Float32 if config.output == "float32" else Float16
+__all__ = ["BitModCore", "BitModEngine"]
 
 
 class BitModCore(wiring.Component):

@@ -22,11 +22,12 @@ from amaranth.hdl import ClockSignal, Instance, ResetSignal, Shape, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 
-from subbyte import __version__
-from subbyte.hdl.target import ASIC, TARGETS
-from subbyte.sim import toolchain
+from .. import __version__
+from ..hdl.place import CellPlatform
+from ..hdl.target import ASIC, TARGETS
+from ..tools import toolchain
 
-__all__ = ["VerilogCells", "layout", "manifest", "place", "to_json", "to_verilog", "write"]
+__all__ = ["VerilogCells", "layout", "manifest", "to_json", "to_verilog", "write"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # What differs between two builds of the tool and says nothing about the circuit: its first comment (which holds a
@@ -35,7 +36,7 @@ _TOOL_HEADER = re.compile(r"\A\s*/\*.*?\*/\s*", re.DOTALL)
 _TOOL_NAMES = re.compile(r"\$auto\$verilog_backend\.cc:\d+:dump_module\$")
 
 
-class VerilogCells:
+class VerilogCells(CellPlatform):
     """The platform that collects an array's cells while it is converted; each name becomes one Verilog module.
 
     Parameters
@@ -92,35 +93,6 @@ class _Cell:
         return {f"i_{port}": signal() for port, signal in (("clk", ClockSignal), ("rst", ResetSignal)) if port in ports}
 
 
-def place(m, platform, submodule, name, make, *arguments, **options):
-    """Add a cell that an array repeats to a module that is being elaborated.
-
-    Parameters
-    ----------
-    m : :class:`amaranth.hdl.Module`
-    platform : object
-        The argument of ``elaborate``. Unless it is a :class:`VerilogCells` (Amaranth's simulator, another flow)
-        the component itself is added.
-    submodule : str
-        Its name within ``m``.
-    name : str
-        Name of its Verilog module. One name stands for one circuit: other arguments under it raise ValueError.
-    make : callable
-        The component's class. Its state, if it has any, is in the domain ``sync``.
-    arguments, options
-        Passed to ``make``; compared by ``==``.
-
-    Returns
-    -------
-    object with the component's members, to connect to
-    """
-    if isinstance(platform, VerilogCells):
-        interface, m.submodules[submodule] = platform.instance(name, make, arguments, options)
-    else:
-        interface = m.submodules[submodule] = make(*arguments, **options)
-    return interface
-
-
 def to_verilog(component, name, *, cells=True, target=ASIC):
     """Verilog-2005 of a component: byte-identical for the same component and tools; no path, no date.
 
@@ -131,7 +103,7 @@ def to_verilog(component, name, *, cells=True, target=ASIC):
         Name of the top module. Ports are named by their path in the signature, joined by ``__``; they come in
         the netlist's order, so bind them by name. ``clk`` and ``rst`` (synchronous, active high) are added.
     cells : bool
-        Write each :func:`place` once and instantiate it (default), or repeat it at every place.
+        Write each :func:`~subbyte.hdl.place.place` once and instantiate it (default), or repeat it at every place.
     target : "asic" or "fpga"
         Spell arithmetic for gates, or for carry chains and multipliers; answers and cycles are the same. With ``cells``.
     """

@@ -9,8 +9,8 @@ A core owns arithmetic and nothing else. It is a component with
   ``tiles_kept`` (1, or 2 if the drain shall have registers of its own, so that tiles may be shorter than their way to
   ``outputs``), ``weights_layout``, ``activations_layout``, ``result_shape``, ``flags_layout``, ``output_fields``,
   ``errors_layout``, ``settings`` (members that become ports of the engine);
-* ``constants``, the :class:`~subbyte.top.constants.Constants` it takes beside weights and activations;
-* ``output_unit()``, a new component with :func:`~subbyte.top.constants.unit_members` and ``latency`` (in cycles with
+* ``constants``, the :class:`~subbyte.dequant.constants.Constants` it takes beside weights and activations;
+* ``output_unit()``, a new component with :func:`~subbyte.dequant.constants.unit_members` and ``latency`` (in cycles with
   ``enable``);
 * members :meth:`core_members` lists, ``settings`` added.
 """

@@ -3,15 +3,15 @@
 """An engine behind a serial line, so that a part with few pins, or a board with a USB-serial chip, can hold it.
 
 Not a fast port: it is there to have the real bits from a real board. docs/fpga.md describes the protocol,
-:mod:`subbyte.golden.serial_protocol` is the other end of the line.
+:mod:`subbyte.host.serial` is the other end of the line.
 """
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Shape, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.serial_protocol import HOST_FLAGS, IDENTITY_BYTES, VERSION, Command, Control, Report, SerialPorts, bytes_of
 from ..hdl.uart import UartReceiver, UartTransmitter
+from ..host.serial import HOST_FLAGS, IDENTITY_BYTES, VERSION, Command, Control, Report, SerialPorts, bytes_of
 
 __all__ = ["SerialHost", "SerialTop", "serial_ports"]
 

@@ -6,16 +6,16 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dequant.tender import Rescale
+from ..dequant.constants import Constants
+from ..dequant.tender import OutputUnit
 from ..golden.tender import TenderConfig
 from ..hdl.floating import Float32
 from ..hdl.pipeline import delay
+from ..hdl.place import place
 from ..pe.tender import ActivationPairs, PairSelects, ShiftMac, controls_of
-from .constants import Constants, unit_members
-from .emit import place
 from .engine import Engine, core_members
 
-__all__ = ["OutputUnit", "TenderArray", "TenderCore", "TenderEngine"]
+__all__ = ["TenderArray", "TenderCore", "TenderEngine"]
 
 
 class TenderArray(wiring.Component):
@@ -89,38 +89,6 @@ class TenderArray(wiring.Component):
             columns.append(column := place(m, platform, f"column_{c}", "tender_column", PairSelects, self.config))
             m.d.comb += [column.codes.eq(self.codes[c]), column.valid.eq(self.valid)]
         return rows, columns
-
-
-class OutputUnit(wiring.Component):
-    """Turns ``drain`` sums into results: a :class:`~subbyte.dequant.tender.Rescale` each."""
-
-    def __init__(self, core):
-        self.config = core.config
-        super().__init__(unit_members(core))
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``results`` to ``payload``."""
-        return self.config.output_stages
-
-    def elaborate(self, platform):
-        m = Module()
-        for i in range(self.config.drain):
-            rescale = self._place_rescale(m, platform, f"rescale_{i}")
-            m.d.comb += [
-                rescale.enable.eq(self.enable),
-                rescale.integer.eq(self.results[i]),
-                *(getattr(rescale, name).eq(self.columns[i][name]) for name in self.columns.shape().elem_shape.members),
-                self.payload.data[i].eq(rescale.y),
-            ]
-        overflow = Signal(self.latency, reset_less=True)
-        with m.If(self.enable):
-            m.d.sync += overflow.eq(Cat(self.flags.overflow, overflow[:-1]))
-        m.d.comb += self.payload.overflow.eq(overflow[-1])
-        return m
-
-    def _place_rescale(self, m, platform, name):
-        return place(m, platform, name, "tender_rescale", Rescale, self.config)
 
 
 class TenderCore(wiring.Component):

@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from subbyte.hdl.bit_heap import BitHeap, Term
-from subbyte.hdl.pipeline import delay
-from subbyte.hdl.shift_accumulator import ShiftAccumulator
+from ...hdl.bit_heap import BitHeap, Term
+from ...hdl.pipeline import delay
+from ...hdl.shift_accumulator import ShiftAccumulator
 
 __all__ = ["IntegerMac", "TunedIntegerMac"]
 

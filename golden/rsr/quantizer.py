@@ -1,18 +1,16 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Ternary weights and INT8 activations, as BitNet b1.58 has them: quantizers, and readers of ternary tensors."""
+"""Ternary weights and INT8 activations, as BitNet b1.58 has them: quantizers."""
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 
-from . import weights
-from ._rsr_codes import pack_trits
+from .codes import pack_trits
 
 __all__ = [
-    "GRANULARITIES", "QuantizedActivations", "QuantizedWeight", "check_activations", "from_ternary", "load_ternary",
-    "quantize", "quantize_activations",
+    "GRANULARITIES", "QuantizedActivations", "QuantizedWeight", "check_activations", "from_ternary", "quantize",
+    "quantize_activations",
 ]
 
 GRANULARITIES = ("tensor", "channel")
@@ -173,28 +171,3 @@ def from_ternary(weight: np.ndarray, scale: float | np.ndarray = 1.0) -> Quantiz
     if scale.ndim and scale.shape != (len(weight),):
         raise ValueError(f"scale must be a number or have shape [{len(weight)}], one a channel, not {list(scale.shape)}")
     return QuantizedWeight(weight.astype(np.int8), scale.reshape(-1), "channel" if scale.ndim else "tensor")
-
-
-def load_ternary(path: str | os.PathLike, name: str) -> QuantizedWeight:
-    """Load a tensor that is ternary in its file, such as a GGUF's TQ1_0 or TQ2_0.
-
-    Those types have a scale for each 256 weights; a trained ternary tensor repeats one, and that is required here: within
-    the tensor, or at least within each row.
-
-    Raises
-    ------
-    ValueError
-        If a row has more than one magnitude beside zero (says where); :func:`subbyte.golden.weights.load_tensor` raises its
-        own for a file that cannot be read.
-    """
-    weight = weights.load_tensor(path, name)
-    magnitude = np.abs(weight)
-    scales = magnitude.max(axis=1)
-    wrong = np.argwhere((magnitude != 0) & (magnitude != scales[:, None]))
-    if len(wrong):
-        where = tuple(wrong[0].tolist())
-        raise ValueError(f"{path}: tensor {name!r} must have one magnitude a row beside zero, not {magnitude[where]:g} "
-                         f"at {where} and {scales[where[0]]:g}; quantize makes it ternary")
-    common = scales.max()
-    one = np.isin(scales, (0, common)).all()
-    return from_ternary(np.sign(weight), common if one else scales)

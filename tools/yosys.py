@@ -6,8 +6,8 @@ import importlib.metadata
 import importlib.util
 import sys
 
-from ..sim.toolchain import MissingTool, yosys_release
 from .process import run_tool
+from .toolchain import MissingTool, yosys_release
 
 __all__ = ["DEFAULT", "run_yosys", "yosys_version"]
 
@@ -39,7 +39,7 @@ def run_yosys(script, folder, name, *, yosys=DEFAULT, limit=None):
     Raises
     ------
     MissingTool, TimeExceeded, ToolError
-        See :func:`~subbyte.synth.process.run_tool`.
+        See :func:`~subbyte.tools.process.run_tool`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     source, log = f"{name}.ys", f"{name}.log"

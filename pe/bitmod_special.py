@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.bitmod import BitModConfig
-from ..golden.formats import Format, two_terms
+from ..golden.bitmod.formats import Format, two_terms
 
 __all__ = ["SpecialTerms", "SpecialValues", "SpecialWrite", "WeightTerm", "float_formats", "term_fields"]
 
@@ -41,15 +41,15 @@ def float_formats(config: BitModConfig) -> tuple[Format, ...]:
 
 
 def term_fields(sign: int, exp: int, man: int) -> dict[str, int]:
-    """A table's term (:mod:`subbyte.golden.formats`) as the fields of a :class:`WeightTerm`."""
+    """A table's term (:mod:`subbyte.golden.bitmod.formats`) as the fields of a :class:`WeightTerm`."""
     return {"select": man << exp, "negate": sign & man}
 
 
 class SpecialValues(wiring.Component):
     """The register file (BitMoD, section IV-A and Fig. 4), decoded once for all columns.
 
-    Each register holds a code point as :mod:`subbyte.golden.formats` writes it in two terms. A value that needs more terms is
-    refused: the register keeps its own. Reset: the config's special values.
+    Each register holds a code point as :mod:`subbyte.golden.bitmod.formats` writes it in two terms. A value that needs more
+    terms is refused: the register keeps its own. Reset: the config's special values.
 
     Members
     -------

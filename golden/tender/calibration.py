@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ._tender_quantizer import (
+from .quantizer import (
     Calibration,
     check_choice,
     check_sign,

@@ -6,11 +6,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from subbyte.hdl.adders import carry_select_add, ripple_chunks
-from subbyte.hdl.bit_heap import BitHeap, Term
-from subbyte.hdl.float_format import Float16, exponent_bias, field_widths
-from subbyte.hdl.pipeline import delay
-from subbyte.hdl.selection import one_hot_select
+from ...hdl.adders import carry_select_add, ripple_chunks
+from ...hdl.bit_heap import BitHeap, Term
+from ...hdl.float_format import Float16, exponent_bias, field_widths
+from ...hdl.pipeline import delay
+from ...hdl.selection import one_hot_select
 
 __all__ = ["DequantizeFma", "FusedMultiplyAdd"]
 

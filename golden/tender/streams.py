@@ -10,9 +10,9 @@ from math import ceil
 
 import numpy as np
 
-from ._tender_config import Beats, TenderConfig, beats_of, check_operands
-from ._tender_quantizer import Decomposed, QuantizedWeight
-from .packing import Field, pack_beats, unpack_beats
+from ..streams import Field, pack_beats, unpack_beats
+from .config import Beats, TenderConfig, beats_of, check_operands
+from .quantizer import Decomposed, QuantizedWeight
 
 __all__ = [
     "activation_fields",

@@ -18,26 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._bitmod_config import BitModConfig, check_activations, check_weight
-from ._bitmod_pack import pack, pack_activations, pack_outputs, unpack, unpack_outputs
-from ._bitmod_quantizer import QuantizedWeight, quantize
-from .floating import accumulate_float32, scale_round
+from ..floating import accumulate_float32, scale_round
+from .config import BitModConfig, check_activations, check_weight
+from .quantizer import QuantizedWeight
 
-__all__ = [
-    "BitModConfig",
-    "Flags",
-    "QuantizedWeight",
-    "align",
-    "error_bound",
-    "matmul",
-    "pack",
-    "pack_activations",
-    "pack_outputs",
-    "quantize",
-    "reference",
-    "unpack",
-    "unpack_outputs",
-]
+__all__ = ["Flags", "align", "error_bound", "group_sum", "matmul", "reference"]
+
 
 class Flags(NamedTuple):
     """Per tile [ceil(M / rows), ceil(N / cols)]: what the engine reports beside the numbers.
@@ -81,7 +67,7 @@ def _group_slices(k: int, group_size: int) -> list[slice]:
     return [slice(start, min(start + group_size, k)) for start in range(0, k, group_size)]
 
 
-def _group_sum(x: np.ndarray, values: np.ndarray, config: BitModConfig) -> tuple[np.ndarray, np.ndarray]:
+def group_sum(x: np.ndarray, values: np.ndarray, config: BitModConfig) -> tuple[np.ndarray, np.ndarray]:
     """One group's partial sums int64 [M, N] and final alignments int64 [M]; x [M, k], values [N, k]."""
     pad = -x.shape[1] % config.lanes
     aligned, alignment, rise = align(np.pad(x, ((0, 0), (0, pad))), config)
@@ -103,7 +89,7 @@ def matmul(
     x = check_activations(x, qweight.shape[1])
     total = np.zeros((len(x), qweight.shape[0]), np.float32)
     for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
-        acc, alignment = _group_sum(x[:, group], qweight.values[:, group], config)
+        acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
         product = acc * qweight.scale_codes[:, index].astype(np.int64)
         total = accumulate_float32(total, product, alignment[:, None] + config.exponent_bias)
     y, overflow = scale_round(total, qweight.channel_scales[None, :], np.dtype(config.output))
@@ -147,7 +133,7 @@ def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BitModConfig) -
     bound = np.zeros((len(x), qweight.shape[0]))
     magnitude = np.zeros_like(bound)
     for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
-        acc, alignment = _group_sum(x[:, group], qweight.values[:, group], config)
+        acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
         unit = np.ldexp(1.0, alignment + config.exponent_bias)[:, None]
         scale = qweight.scale_codes[:, index].astype(np.float64)
         bound += (np.abs(qweight.values[:, group]).sum(axis=1) / 2 + 2) * unit * scale

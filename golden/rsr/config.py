@@ -7,9 +7,9 @@ from math import ceil
 
 import numpy as np
 
-from ._rsr_codes import folded_bits
-from ._rsr_quantizer import GRANULARITIES, QuantizedWeight
-from .schedule import GroupSchedule, Predicted, Schedule, Timing
+from ..schedule import GroupSchedule, Predicted, Schedule, Timing
+from .codes import folded_bits
+from .quantizer import GRANULARITIES, QuantizedWeight
 
 __all__ = ["FORMS", "MAX_K", "OUTPUTS", "SELECTS", "RsrConfig", "check_weight"]
 

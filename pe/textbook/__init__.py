@@ -18,29 +18,8 @@ TMAC/s/mm2 (``subbyte area baselines --liberty ...``), beside published or earli
 * 256-lane XNOR and population count: 19.5 and 84, against 17.5 and 27 in one stage.
 """
 
-from ...hdl.floating import Float32
-from ..designs import Design
 from .floating import DequantizeFma
 from .integer import IntegerMac, TunedIntegerMac
 from .reduction import TernaryTree, XnorPopcount
 
-__all__ = ["DESIGNS", "DequantizeFma", "IntegerMac", "TernaryTree", "TunedIntegerMac", "XnorPopcount"]
-
-
-def _design(name, title, source, macs, config):
-    return Design(f"baseline_{name}", "baselines", "baseline", title, source, macs, config)
-
-
-DESIGNS = (
-    _design("int8_mac", "INT8 MAC, * and +", lambda: IntegerMac(8, 8), {"INT8 x INT8": 1}, "32-bit sum"),
-    _design("int8_mac_tuned", "INT8 MAC, tuned", lambda: TunedIntegerMac(8, 8, budget=4), {"INT8 x INT8": 1}, "32-bit sum"),
-    _design("int4_mac", "INT4 MAC, * and +", lambda: IntegerMac(4, 4), {"INT4 x INT4": 1}, "32-bit sum"),
-    _design("int4_mac_tuned", "INT4 MAC, tuned", lambda: TunedIntegerMac(4, 4), {"INT4 x INT4": 1}, "32-bit sum"),
-    _design("int4_fp16_fma", "INT4 to FP16, FMA", lambda: DequantizeFma(4), {"FP16 x INT4": 1}, "FP16 sums, 4 in turn"),
-    _design("int4_fp32_fma", "INT4 to FP16, FMA", lambda: DequantizeFma(4, Float32), {"FP16 x INT4": 1},
-            "FP32 sums, 4 in turn"),
-    _design("int8_fp16_fma", "INT8 to FP16, FMA", lambda: DequantizeFma(8), {"FP16 x INT8": 1}, "FP16 sums, 4 in turn"),
-    _design("ternary_tree", "ternary carry-save tree", TernaryTree, {"INT8 x ternary": 64}, "64 lanes, 24-bit sum"),
-    _design("xnor_popcount", "XNOR, popcount", XnorPopcount, {"1 bit x 1 bit": 256}, "256 lanes, 32-bit sum"),
-)
-"""As :mod:`subbyte.synth.designs` lists them."""
+__all__ = ["DequantizeFma", "IntegerMac", "TernaryTree", "TunedIntegerMac", "XnorPopcount"]

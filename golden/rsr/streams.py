@@ -11,10 +11,10 @@ from math import ceil
 
 import numpy as np
 
-from ._rsr_codes import fold, folded_digits, pack_trits, unfold, unpack_trits
-from ._rsr_config import RsrConfig, check_weight
-from ._rsr_quantizer import QuantizedActivations, QuantizedWeight, check_activations
-from .packing import Field, pack_beats, unpack_beats
+from ..streams import Field, pack_beats, unpack_beats
+from .codes import fold, folded_digits, pack_trits, unfold, unpack_trits
+from .config import RsrConfig, check_weight
+from .quantizer import QuantizedActivations, QuantizedWeight, check_activations
 
 __all__ = [
     "activation_fields", "column_offsets", "output_fields", "pack", "pack_activations", "pack_outputs", "pack_tokens",

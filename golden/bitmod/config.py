@@ -8,9 +8,9 @@ from math import ceil
 
 import numpy as np
 
-from ._bitmod_quantizer import QuantizedWeight
+from ..schedule import GroupSchedule, Predicted, Schedule, Timing
 from .formats import DEFAULT_SPECIAL_VALUES, Format, max_partial, two_terms
-from .schedule import GroupSchedule, Predicted, Schedule, Timing
+from .quantizer import QuantizedWeight
 
 __all__ = ["BitModConfig", "check_activations", "check_weight"]
 

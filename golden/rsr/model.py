@@ -16,49 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._rsr_codes import decode_byte, fold, pack_trits, unfold, unpack_trits
-from ._rsr_config import RsrConfig, check_weight
-from ._rsr_index import Index, SplitIndex, bucket_sums, index_matmul, preprocess
-from ._rsr_pack import pack, pack_activations, pack_outputs, pack_tokens, unpack, unpack_outputs
-from ._rsr_quantizer import (
-    QuantizedActivations,
-    QuantizedWeight,
-    check_activations,
-    from_ternary,
-    load_ternary,
-    quantize,
-    quantize_activations,
-)
-from .floating import scale_round
+from ..floating import scale_round
+from .config import RsrConfig, check_weight
+from .quantizer import QuantizedActivations, QuantizedWeight, check_activations
 
-__all__ = [
-    "Flags",
-    "Index",
-    "QuantizedActivations",
-    "QuantizedWeight",
-    "RsrConfig",
-    "SplitIndex",
-    "bucket_sums",
-    "decode_byte",
-    "fold",
-    "from_ternary",
-    "index_matmul",
-    "load_ternary",
-    "matmul",
-    "pack",
-    "pack_activations",
-    "pack_outputs",
-    "pack_tokens",
-    "pack_trits",
-    "preprocess",
-    "quantize",
-    "quantize_activations",
-    "reference",
-    "unfold",
-    "unpack",
-    "unpack_outputs",
-    "unpack_trits",
-]
+__all__ = ["Flags", "matmul", "reference"]
 
 
 class Flags(NamedTuple):

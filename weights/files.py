@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Real weights and activations from real model files: GGUF, safetensors and NumPy's npz.
+"""Real weights from real model files: GGUF, safetensors and NumPy's npz.
 
 The formats are read by their own packages (`gguf`, `safetensors`); what is added here is one interface, float32
 matrices in [N, K] order, and errors that say what is wrong with the file.
@@ -9,7 +9,6 @@ matrices in [N, K] order, and errors that say what is wrong with the file.
 import contextlib
 import difflib
 import functools
-import itertools
 import json
 import os
 import zipfile
@@ -22,12 +21,7 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 from safetensors import SafetensorError, safe_open
 
-__all__ = ["TEXT", "WeightFileError", "activations", "list_tensors", "load_tensor"]
-
-TEXT = ("The quick brown fox jumps over the lazy dog, while a small language model reads every word of the sentence "
-        "and multiplies it by a few hundred million weights; in 2025 that was still an ordinary thing to do.")
-"""The sentence whose tokens `activations` takes when it is given none."""
-
+__all__ = ["GgufFile", "WeightFileError", "check_finite", "list_tensors", "load_tensor", "open_file"]
 
 class WeightFileError(ValueError):
     """A weight file, or a tensor in it, cannot be used; the message says which and why."""
@@ -41,7 +35,7 @@ def list_tensors(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
     WeightFileError
         If the file is missing, truncated or of no known format.
     """
-    return _reader(path).shapes()
+    return open_file(path).shapes()
 
 
 def load_tensor(path: str | os.PathLike, name: str, ndim: int = 2) -> np.ndarray:
@@ -60,84 +54,15 @@ def load_tensor(path: str | os.PathLike, name: str, ndim: int = 2) -> np.ndarray
         If the file or the tensor cannot be read, or the tensor has other axes, no elements, or elements that are not
         finite.
     """
-    reader = _reader(path)
+    reader = open_file(path)
     shape = reader.shape(name)
     if len(shape) != ndim:
         raise WeightFileError(f"{path}: tensor {name!r} must have {ndim} axes, not the shape {shape!r}")
-    return _check_finite(reader.load(name), path, name)
+    return check_finite(reader.load(name), path, name)
 
 
-def activations(path: str | os.PathLike, text: str | None, count: int, norm_tensor: str) -> np.ndarray:
-    """Return activations that a real model computes: normalised embeddings of the tokens of a text.
-
-    Rows of ``token_embd.weight``, divided by their root mean square and multiplied by the weights of a norm. With
-    ``blk.0.attn_norm.weight`` that is the exact input of a Llama-like model's first linear layers; with another norm
-    the contributions of the layers in between are missing, but not the norm's own outlier channels.
-
-    Parameters
-    ----------
-    path : path of a GGUF file
-        It holds the tokenizer and the embedding.
-    text : str or None
-        `TEXT` when None. Its tokens are repeated when it has fewer than `count`.
-    count : int
-        Number of tokens.
-    norm_tensor : str
-        Name of the norm's weights, such as ``blk.0.ffn_norm.weight``.
-
-    Returns
-    -------
-    float16 [count, K]
-
-    Notes
-    -----
-    Tokens are found by greedy longest match on the vocabulary, not by byte-pair merges: real tokens in a plausible
-    order, sometimes other ones than the model's tokenizer gives.
-    """
-    if count < 1:
-        raise ValueError(f"count must be positive, not {count!r}")
-    reader = _reader(path)
-    if not isinstance(reader, _Gguf):
-        raise WeightFileError(f"{path}: activations need a GGUF file, which has a tokenizer and token embeddings")
-    tokens = list(itertools.islice(itertools.cycle(_tokenize(TEXT if text is None else text, reader)), count))
-    rows = _check_finite(reader.load("token_embd.weight", tokens), path, "token_embd.weight").astype(np.float64)
-    norm = load_tensor(path, norm_tensor, ndim=1)
-    if norm.shape != rows.shape[1:]:
-        raise WeightFileError(f"{path}: norm_tensor must have {rows.shape[1]} elements, not {norm_tensor!r} "
-                              f"with {norm.size}")
-    epsilon = reader.field(f"{reader.field('general.architecture')}.attention.layer_norm_rms_epsilon", 1e-5)
-    return (rows / np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + epsilon) * norm).astype(np.float16)
-
-
-def _tokenize(text: str, reader: "_Gguf") -> list[int]:
-    """Split a text into tokens of a byte-level vocabulary, the longest match first."""
-    if reader.field("tokenizer.ggml.model") != "gpt2":
-        raise WeightFileError(f"{reader.path}: tokenizer.ggml.model must be 'gpt2' (a byte-level vocabulary), "
-                              f"not {reader.field('tokenizer.ggml.model')!r}")
-    vocabulary = {token: index for index, token in enumerate(reader.field("tokenizer.ggml.tokens"))}
-    longest = max(map(len, vocabulary))
-    alphabet = _byte_alphabet()
-    rest = "".join(alphabet[byte] for byte in text.encode())
-    if not rest:
-        raise ValueError("text must hold at least one character, not none")
-    tokens = []
-    while rest:
-        match = next((rest[:size] for size in range(longest, 0, -1) if rest[:size] in vocabulary), None)
-        if match is None:
-            raise WeightFileError(f"{reader.path}: the vocabulary has no token for {rest[0]!r}")
-        tokens.append(vocabulary[match])
-        rest = rest[len(match):]
-    return tokens
-
-
-def _byte_alphabet() -> list[str]:
-    """GPT-2's printable stand-in for each byte: itself where it is printable, else the next letter from U+0100."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    spare = itertools.count(0x100)
-    return [chr(byte if byte in printable else next(spare)) for byte in range(256)]
-
-
-def _check_finite(array: np.ndarray, path, name: str) -> np.ndarray:
+def check_finite(array: np.ndarray, path, name: str) -> np.ndarray:
+    """The array, if it has elements and all of them are finite."""
     if not array.size:
         raise WeightFileError(f"{path}: tensor {name!r} has no elements")
     if not np.isfinite(array).all():
@@ -166,7 +91,9 @@ class _Reader:
         return shapes[name]
 
 
-class _Gguf(_Reader):
+class GgufFile(_Reader):
+    """A GGUF file: its tensors, and the fields of its header."""
+
     def __init__(self, path):
         super().__init__(path)
         self._reader = GGUFReader(path)
@@ -238,10 +165,10 @@ class _Npz(_Reader):
             return self._arrays[name].astype(np.float32)
 
 
-_MAGIC = {b"GGUF": ("GGUF", _Gguf), b"PK\x03\x04": ("npz", _Npz)}
+_MAGIC = {b"GGUF": ("GGUF", GgufFile), b"PK\x03\x04": ("npz", _Npz)}
 
 
-def _reader(path) -> _Reader:
+def open_file(path) -> _Reader:
     """Open a weight file, or find it still open: a GGUF's vocabulary takes seconds to read."""
     path = Path(path)
     if not path.is_file():

@@ -10,10 +10,10 @@ from math import ceil
 
 import numpy as np
 
-from ._bitmod_config import BitModConfig, check_activations, check_weight
-from ._bitmod_quantizer import QuantizedWeight
+from ..streams import Field, pack_beats, unpack_beats
+from .config import BitModConfig, check_activations, check_weight
 from .formats import Format
-from .packing import Field, pack_beats, unpack_beats
+from .quantizer import QuantizedWeight
 
 __all__ = [
     "activation_fields",

@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""RSR's last steps: a sum gets its column's offset and, unless it stays an integer, its scales."""
+
+from amaranth.hdl import Cat, EnableInserter, Module, Signal, signed
+from amaranth.lib import wiring
+
+from ..golden.rsr import RsrConfig
+from ..hdl.adders import carry_select_add
+from ..hdl.floating import Float16, Float32, FloatScale
+from ..hdl.int_to_float import IntToFloat
+from ..hdl.pipeline import delay
+from ..hdl.place import place
+from .constants import unit_members
+
+__all__ = ["OutputUnit", "out_format"]
+
+
+class OutputUnit(wiring.Component):
+    """Adds its column's offset to each of ``drain`` sums and, unless they stay integers, scales it.
+
+    The scales of weight and token are multiplied first, rounded to binary32; then the sum by their product, rounded once.
+    """
+
+    def __init__(self, core):
+        self.config = core.config
+        super().__init__(unit_members(core))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``results`` to ``payload``."""
+        return self.config.output_stages
+
+    def elaborate(self, platform):
+        m = Module()
+        per_tensor = self.config.granularity == "tensor"
+        common = self._multiply_scales(m, platform, "scale", self.common.scale) if self._scaled and per_tensor else None
+        overflows = []
+        for i in range(self.config.drain):
+            total = self._offset(m, platform, i)
+            if not self._scaled:
+                m.d.comb += self.payload.data[i].eq(total)
+                continue
+            scale = common if per_tensor else self._multiply_scales(m, platform, f"scale_{i}", self.columns[i].scale)
+            y, overflow = self._scale(m, platform, i, total, scale)
+            m.d.comb += self.payload.data[i].eq(y)
+            overflows.append(overflow)
+        if self._scaled:
+            m.d.comb += self.payload.overflow.eq(Cat(overflows).any())
+        return EnableInserter(self.enable)(m)
+
+    @property
+    def _scaled(self):
+        return self.config.has_scales
+
+    def _offset(self, m, platform, index):
+        """The sum proper, registered."""
+        total = Signal(signed(self.config.accumulator_bits), name=f"total_{index}")
+        columns = self.columns[index].offset if self._scaled and self.config.granularity == "channel" else self.columns[index]
+        m.d.comb += total.eq(carry_select_add(m, self.results[index].as_unsigned(), columns.as_unsigned(),
+                                            platform=platform))
+        return delay(m, total, 1, f"total_{index}")
+
+    def _multiply_scales(self, m, platform, name, scale):
+        """Weight scale times token scale, there a cycle later than the product of operands that were."""
+        product = place(m, platform, name, "rsr_scale_product", FloatScale, Float32,
+                        product_stages=self.config.product_stages)
+        m.d.comb += [product.enable.eq(self.enable), product.sum.eq(scale), product.scale.eq(self.row)]
+        return delay(m, product.y, 1, name)
+
+    def _scale(self, m, platform, index, total, scale):
+        """A sum times its scale."""
+        convert = place(m, platform, f"convert_{index}", "rsr_convert", IntToFloat, self.config.accumulator_bits)
+        unit = place(m, platform, f"product_{index}", "rsr_product", FloatScale, out_format(self.config),
+                     product_stages=self.config.product_stages)
+        m.d.comb += [
+            convert.enable.eq(self.enable),
+            convert.value.eq(delay(m, total, unit_latency(self.config) - IntToFloat.latency, f"waiting_{index}")),
+            unit.enable.eq(self.enable),
+            unit.sum.eq(convert.y),
+            unit.scale.eq(scale),
+        ]
+        return unit.y, unit.overflow
+
+
+def unit_latency(config: RsrConfig) -> int:
+    """Latency of a :class:`~subbyte.hdl.floating.FloatScale` of the config."""
+    return config.product_stages + 2
+
+
+def out_format(config: RsrConfig):
+    """The format of scaled results."""
+    return Float32 if config.output == "float32" else Float16
