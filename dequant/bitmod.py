@@ -11,20 +11,20 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.bitmod import BitModConfig
-from ..hdl.floating import Float16, Float32, FloatAccumulate, FloatScale
+from ..hdl.floating import Float32, FloatAccumulate, FloatScale
 from ..hdl.pipeline import delay
 from ..hdl.place import place
 from ..hdl.selection import one_hot_select
 from ..hdl.shift_accumulator import ShiftAccumulator
-from .constants import unit_members
+from .output_unit import OutputUnit
 
-__all__ = ["BitSerialDequantizer", "ColumnSum", "OutputUnit", "Readout", "out_format"]
+__all__ = ["BitModOutput", "BitSerialDequantizer", "ColumnSum", "Readout"]
 
 
 class BitSerialDequantizer(wiring.Component):
     """Multiplies a group's partial sum by its scale code, exactly: ``product <- 2 * product + (bit ? sum : 0)``.
 
-    * Latency: ``config.dequant_cycles`` from ``first`` to ``product``. Throughput: one product in as many cycles.
+    * Latency: :meth:`latency_of` the config from ``first`` to ``product``. Throughput: one product in as many cycles.
 
     Members
     -------
@@ -38,6 +38,11 @@ class BitSerialDequantizer(wiring.Component):
     product : Out(signed(product_bits))
         Stays until the cycle after the next ``first``.
     """
+
+    @staticmethod
+    def latency_of(config: BitModConfig) -> int:
+        """Cycles from the first scale bit to the product: the bits, and the skew of the chunks."""
+        return config.scale_bits + ShiftAccumulator.skew_of(config.product_bits, config.dequant_chunk)
 
     def __init__(self, config: BitModConfig):
         self.config = config
@@ -72,7 +77,7 @@ class BitSerialDequantizer(wiring.Component):
 class ColumnSum(wiring.Component):
     """Sums a column's products over the groups of a tile, in binary32, one row a cycle; keeps a finished tile for the drain.
 
-    * Latency: ``config.sum_stages + 1`` from ``visit`` to ``results``. Throughput: one row a cycle.
+    * Latency: :meth:`latency_of` the config from ``visit`` to ``results``. Throughput: one row a cycle.
     * Rounding: once a group, to nearest even (:class:`~subbyte.hdl.floating.FloatAccumulate`).
 
     Members
@@ -87,6 +92,11 @@ class ColumnSum(wiring.Component):
     results : Out(ArrayLayout(Float32, rows))
         Sums of the last finished tile.
     """
+
+    @staticmethod
+    def latency_of(config: BitModConfig) -> int:
+        """Cycles from a visit to its result, the adder's and a register's; before, the row's sum must not be read again."""
+        return config.sum_stages + 1
 
     def __init__(self, config: BitModConfig):
         self.config = config
@@ -129,6 +139,12 @@ class Readout(wiring.Component):
     There is nothing to decide here: everything follows a fixed number of cycles after the group's last term, and the
     sequencer keeps group ends far enough apart. So this is a delay line with taps, and the registers it moves on.
 
+    Parameters
+    ----------
+    config : BitModConfig
+    sum_after : int
+        Cycles from a term to the sum that holds it.
+
     Members
     -------
     group_end : In(1)
@@ -150,8 +166,8 @@ class Readout(wiring.Component):
         The first row's result of a finished tile is there.
     """
 
-    def __init__(self, config: BitModConfig):
-        self.config = config
+    def __init__(self, config: BitModConfig, sum_after: int):
+        self.config, self.sum_after = config, sum_after
         super().__init__({
             "group_end": In(1),
             "scale_codes": In(data.ArrayLayout(config.scale_bits, config.cols)),
@@ -172,10 +188,8 @@ class Readout(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        visits_begin = config.dequant_cycles
-        m.d.comb += self.capture.eq(
-            delay(m, self.group_end, config.ALIGN_STAGES + config.MAC_STAGES, "group_end", reset=True)
-        )
+        visits_begin = BitSerialDequantizer.latency_of(config)
+        m.d.comb += self.capture.eq(delay(m, self.group_end, self.sum_after, "group_end", reset=True))
         taps = [delay(m, self.capture, 1, "first_bit", reset=True)]
         for i in range(1, visits_begin + config.rows):
             taps.append(delay(m, taps[-1], 1, f"tap_{i}", reset=True))
@@ -183,7 +197,7 @@ class Readout(wiring.Component):
             self.first_bit.eq(taps[0]),
             self.active.eq(Cat(taps[: config.scale_bits]).any()),
             self.visit.eq(Cat(taps[visits_begin:])),
-            self.done.eq(delay(m, self.visit[0] & self.last_group, config.sum_stages + 1, "done", reset=True)),
+            self.done.eq(delay(m, self.visit[0] & self.last_group, ColumnSum.latency_of(config), "done", reset=True)),
         ]
         for c in range(config.cols):
             self._shift_scale(m, c)
@@ -215,24 +229,25 @@ class Readout(wiring.Component):
         ]
 
 
-class OutputUnit(wiring.Component):
+class BitModOutput(OutputUnit):
     """Multiplies ``drain`` sums by their channel scales, rounded once to the output format."""
-
-    def __init__(self, core):
-        self.config = core.config
-        super().__init__(unit_members(core))
 
     @property
     def latency(self) -> int:
-        """Cycles from ``results`` to ``payload``."""
-        return self.config.output_stages
+        """That of a scaler."""
+        return self._product_stages + FloatScale.ROUNDING_STAGES
+
+    @property
+    def _product_stages(self):
+        return self.config.output_stages - FloatScale.ROUNDING_STAGES
 
     def elaborate(self, platform):
         m = Module()
+        out_format = self.payload.data.shape().elem_shape
         overflows = []
         for i in range(self.config.drain):
-            scale = place(m, platform, f"scale_{i}", "bitmod_scale", FloatScale, out_format(self.config),
-                          product_stages=self.latency - 2)
+            scale = place(m, platform, f"scale_{i}", "bitmod_scale", FloatScale, out_format,
+                          product_stages=self._product_stages)
             m.d.comb += [
                 scale.enable.eq(self.enable),
                 scale.sum.eq(self.results[i]),
@@ -245,8 +260,3 @@ class OutputUnit(wiring.Component):
             m.d.sync += nonfinite.eq(Cat(self.flags.nonfinite, nonfinite[:-1]))
         m.d.comb += [self.payload.overflow.eq(Cat(overflows).any()), self.payload.nonfinite.eq(nonfinite[-1])]
         return m
-
-
-def out_format(config: BitModConfig):
-    """The format of the results."""
-    return Float32 if config.output == "float32" else Float16

@@ -3,33 +3,31 @@
 """RSR's last steps: a sum gets its column's offset and, unless it stays an integer, its scales."""
 
 from amaranth.hdl import Cat, EnableInserter, Module, Signal, signed
-from amaranth.lib import wiring
 
-from ..golden.rsr import RsrConfig
 from ..hdl.adders import carry_select_add
-from ..hdl.floating import Float16, Float32, FloatScale
+from ..hdl.floating import Float32, FloatScale
 from ..hdl.int_to_float import IntToFloat
 from ..hdl.pipeline import delay
 from ..hdl.place import place
-from .constants import unit_members
+from .output_unit import OutputUnit
 
-__all__ = ["OutputUnit", "out_format"]
+__all__ = ["RsrOutput"]
 
 
-class OutputUnit(wiring.Component):
+class RsrOutput(OutputUnit):
     """Adds its column's offset to each of ``drain`` sums and, unless they stay integers, scales it.
 
     The scales of weight and token are multiplied first, rounded to binary32; then the sum by their product, rounded once.
     """
 
-    def __init__(self, core):
-        self.config = core.config
-        super().__init__(unit_members(core))
-
     @property
     def latency(self) -> int:
-        """Cycles from ``results`` to ``payload``."""
-        return self.config.output_stages
+        """The sum with its offset; then the product of the scales beside the sum's conversion, and the product of both."""
+        return 1 + (2 * self._product_latency if self._scaled else 0)
+
+    @property
+    def _product_latency(self):
+        return self.config.product_stages + FloatScale.ROUNDING_STAGES
 
     def elaborate(self, platform):
         m = Module()
@@ -71,23 +69,13 @@ class OutputUnit(wiring.Component):
     def _scale(self, m, platform, index, total, scale):
         """A sum times its scale."""
         convert = place(m, platform, f"convert_{index}", "rsr_convert", IntToFloat, self.config.accumulator_bits)
-        unit = place(m, platform, f"product_{index}", "rsr_product", FloatScale, out_format(self.config),
+        unit = place(m, platform, f"product_{index}", "rsr_product", FloatScale, self.payload.data.shape().elem_shape,
                      product_stages=self.config.product_stages)
         m.d.comb += [
             convert.enable.eq(self.enable),
-            convert.value.eq(delay(m, total, unit_latency(self.config) - IntToFloat.latency, f"waiting_{index}")),
+            convert.value.eq(delay(m, total, self._product_latency - IntToFloat.latency, f"waiting_{index}")),
             unit.enable.eq(self.enable),
             unit.sum.eq(convert.y),
             unit.scale.eq(scale),
         ]
         return unit.y, unit.overflow
-
-
-def unit_latency(config: RsrConfig) -> int:
-    """Latency of a :class:`~subbyte.hdl.floating.FloatScale` of the config."""
-    return config.product_stages + 2
-
-
-def out_format(config: RsrConfig):
-    """The format of scaled results."""
-    return Float32 if config.output == "float32" else Float16

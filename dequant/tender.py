@@ -16,9 +16,9 @@ from ..hdl.adders import carry_select_add
 from ..hdl.floating import Float32, FloatScaleAdd
 from ..hdl.pipeline import delay
 from ..hdl.place import place
-from .constants import unit_members
+from .output_unit import OutputUnit
 
-__all__ = ["OutputUnit", "Requantizer", "Rescale"]
+__all__ = ["Requantizer", "Rescale", "TenderOutput"]
 
 SIGNIFICAND = 24
 
@@ -26,7 +26,7 @@ SIGNIFICAND = 24
 class Rescale(wiring.Component):
     """A sum's way out: times its column's scale plus its constant, and requantized if the engine does so.
 
-    * Latency: ``config.output_stages`` cycles in which `enable` is high. Throughput: one result per such cycle.
+    * Latency: :meth:`latency_of` the config, in cycles in which `enable` is high. Throughput: one result per such cycle.
 
     Members
     -------
@@ -37,6 +37,11 @@ class Rescale(wiring.Component):
         If ``config.requantizes``.
     y : Out(Float32), or Out(output_bits)
     """
+
+    @staticmethod
+    def latency_of(config: TenderConfig) -> int:
+        """Cycles from a sum to its result: scaled, and divided if the engine requantizes."""
+        return FloatScaleAdd.LATENCY + (Requantizer.latency_of(config.output_bits) if config.requantizes else 0)
 
     def __init__(self, config: TenderConfig):
         self.config = config
@@ -115,10 +120,15 @@ class Requantizer(wiring.Component):
         """Bits of the quotient in halves; a larger one is clipped without a division."""
         return self.bits + 2
 
+    @staticmethod
+    def latency_of(bits: int) -> int:
+        """Cycles from operands to a result of so many bits: alignment, a bit of the quotient in halves each, rounding."""
+        return bits + 2 + 2
+
     @property
     def latency(self) -> int:
-        """Cycles from operands to result: alignment, a quotient bit each, rounding."""
-        return self.quotient_bits + 2
+        """Cycles from operands to result."""
+        return self.latency_of(self.bits)
 
     def elaborate(self, platform):
         m = Module()
@@ -189,17 +199,13 @@ class Requantizer(wiring.Component):
         return Mux(sign, -bounded, bounded)[:self.bits]
 
 
-class OutputUnit(wiring.Component):
+class TenderOutput(OutputUnit):
     """Turns ``drain`` sums into results: a :class:`Rescale` each."""
-
-    def __init__(self, core):
-        self.config = core.config
-        super().__init__(unit_members(core))
 
     @property
     def latency(self) -> int:
-        """Cycles from ``results`` to ``payload``."""
-        return self.config.output_stages
+        """That of a rescale."""
+        return Rescale.latency_of(self.config)
 
     def elaborate(self, platform):
         m = Module()

@@ -10,9 +10,11 @@ engine before those of the next one may replace them (the drain).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from typing import Literal
 
-__all__ = ["GroupSchedule", "Predicted", "Schedule", "Timeline", "Timing", "engine_timeline"]
+from .tiles import Tiles
+
+__all__ = ["GroupSchedule", "Schedule", "Timeline", "Timing", "engine_timeline"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,15 @@ class GroupSchedule:
     beats: int
     terms: int
     passes: int = 1
-    format: str = ""
 
     @property
     def cycles(self) -> int:
         """Cycles in which the array performs a term."""
         return self.beats * self.terms * self.passes
+
+    def ends(self, scaled: str) -> list[int]:
+        """Cycles from end to end of what lets a sum go: the whole group, or each pass."""
+        return [self.cycles] if scaled == "group" else self.passes * [self.beats * self.terms]
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,20 @@ class Timing:
     """The latencies of an engine, in cycles.
 
     interval
-        Shortest distance between the last terms of two successive groups.
+        Shortest distance between the last terms of two successive groups (or passes, see ``scaled``), at least 1.
     result
-        From the last term of a tile until its first row of results can be drained.
+        From the last term of a tile until its first row of results can be drained, at least 1.
     output
-        From draining a beat until it stands on ``outputs``.
+        From draining a beat until it stands on ``outputs``, at least 1.
     drain_beats
         Beats on ``outputs`` per tile.
     kept
         Tiles whose last term is performed and whose results have not left yet, at most: 1, or 2 where the drain has
         registers of its own.
+    scaled
+        What has an end at which the array lets a sum go: a beat of ``scales`` and the interval belong to it.
+    edge
+        From the first beat offered on ``activations`` until the array takes it, which what stands between may delay.
     """
 
     interval: int
@@ -70,6 +79,8 @@ class Timing:
     output: int
     drain_beats: int
     kept: int = 1
+    scaled: Literal["group", "pass"] = "group"
+    edge: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,51 +107,31 @@ class Timeline:
         return self.macs / self.peak_macs
 
 
-def engine_timeline(
-    m: int, n: int, schedule: Schedule | Sequence[Schedule], timing: Timing, *, rows: int, cols: int, lanes: int
-) -> Timeline:
-    """Predict the cycles of ``X[m, K] @ W[n, K].T`` on an array of ``rows`` x ``cols`` x ``lanes``.
+def engine_timeline(tiles: Tiles, schedule: Schedule | Sequence[Schedule], timing: Timing, lanes: int) -> Timeline:
+    """Predict the cycles of the product of these tiles, ``lanes`` elements of K a beat.
 
-    ``schedule`` is that of every tile, or a sequence of one for each of the tiles of rows. The last term of a group waits
-    until ``interval`` cycles after that of the group before; the last term of a tile waits until the tile ``kept`` before is
-    drained. A tile is drained after the one before.
+    ``schedule`` is that of every tile, or a sequence of one for each of the tiles of rows. The last term of a group (or of a
+    pass) waits until ``interval`` cycles after that of the one before; the last term of a tile waits until the tile ``kept``
+    before is drained. A tile is drained after the one before.
     """
-    for name, value in (("m", m), ("n", n)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value!r}")
-    m_tiles, n_tiles = ceil(m / rows), ceil(n / cols)
-    schedules = [schedule] * m_tiles if isinstance(schedule, Schedule) else list(schedule)
-    if len(schedules) != m_tiles:
-        raise ValueError(f"schedule must be one, or one for each of the {m_tiles} tiles of rows, not {len(schedules)}")
-    last = -1
-    group_free = 0
+    schedules = [schedule] * tiles.m_tiles if isinstance(schedule, Schedule) else list(schedule)
+    if len(schedules) != tiles.m_tiles:
+        raise ValueError(f"schedule must be one, or one for each of the {tiles.m_tiles} tiles of rows, not {len(schedules)}")
+    last = timing.edge - 1
+    free = 0
     drained = [0] * timing.kept
-    for tile in schedules * n_tiles:
-        for index, group in enumerate(tile.groups):
-            last = max(last + group.cycles, group_free)
-            if index == len(tile.groups) - 1:
+    for row, _ in tiles.places:
+        ends = [cycles for group in schedules[row].groups for cycles in group.ends(timing.scaled)]
+        for index, cycles in enumerate(ends):
+            last = max(last + cycles, free)
+            if index == len(ends) - 1:
                 last = max(last, drained[-timing.kept])
                 drained.append(max(last + timing.result, drained[-1]) + timing.drain_beats)
-            group_free = last + timing.interval
+            free = last + timing.interval
+    peak = [lanes * sum(group.beats * group.passes for group in tile.groups) for tile in schedules]
     return Timeline(
         cycles=drained[-1] + timing.output,
-        busy=n_tiles * sum(tile.cycles for tile in schedules),
-        macs=n * sum(min(rows, m - i * rows) * tile.elements for i, tile in enumerate(schedules)),
-        peak_macs=n_tiles * rows * cols * lanes * sum(
-            group.beats * group.passes for tile in schedules for group in tile.groups),
+        busy=tiles.n_tiles * sum(tile.cycles for tile in schedules),
+        macs=tiles.n * sum(min(tiles.rows, tiles.m - i * tiles.rows) * tile.elements for i, tile in enumerate(schedules)),
+        peak_macs=tiles.n_tiles * tiles.rows * tiles.cols * sum(peak),
     )
-
-
-class Predicted:
-    """The cycle count of an engine, for configs with ``rows``, ``cols``, ``lanes`` and ``timing``."""
-
-    def timeline(self, m: int, n: int, schedule: Schedule | Sequence[Schedule]) -> Timeline:
-        """Cycles, busy cycles, utilization and occupancy of ``X[m, K] @ W[n, K].T``."""
-        return engine_timeline(m, n, schedule, self.timing, rows=self.rows, cols=self.cols, lanes=self.lanes)
-
-    def cycles(self, m: int, n: int, k: int, schedule: Schedule | Sequence[Schedule]) -> int:
-        """Exact cycles of the RTL from the first beat offered to the last output, streams always valid and ready."""
-        for tile in [schedule] if isinstance(schedule, Schedule) else schedule:
-            if tile.elements != k:
-                raise ValueError(f"k must be the schedule's {tile.elements}, not {k!r}")
-        return self.timeline(m, n, schedule).cycles

@@ -49,6 +49,9 @@ class Aligner(wiring.Component):
         The beat holds an infinity or NaN; combinational.
     """
 
+    LATENCY = 2
+    """Cycles from ``beat`` to ``aligned``."""
+
     def __init__(self, lanes: int, guard_bits: int):
         self.lanes = lanes
         self.guard_bits = guard_bits

@@ -50,6 +50,9 @@ class FloatScale(wiring.Component):
         The rounded result exceeds the format's finite range; `y` is an infinity.
     """
 
+    ROUNDING_STAGES = 2
+    """Ranks behind the product: alignment and rounding."""
+
     def __init__(self, out_format=Float32, *, in_format=Float32, product_stages=2):
         self._fraction, self._exponent_width = field_widths(out_format)
         self._in_fraction, self._in_exponent_width = field_widths(in_format)
@@ -78,7 +81,7 @@ class FloatScale(wiring.Component):
     @property
     def latency(self):
         """Cycles from operands to result: the product, the alignment, the rounding."""
-        return self._product_stages + 2
+        return self._product_stages + self.ROUNDING_STAGES
 
     def elaborate(self, platform):
         m = Module()

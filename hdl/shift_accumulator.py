@@ -111,15 +111,25 @@ class ShiftAccumulator(wiring.Component):
             **({"overflow": Out(1)} if overflow else {}),
         })
 
+    @staticmethod
+    def skew_of(width: int, chunk: int | None) -> int:
+        """Cycles by which the last chunk of such an accumulator works later than the first."""
+        return -(-width // (chunk or width)) - 1
+
+    @staticmethod
+    def latency_of(width: int, chunk: int | None, *, capture: bool = False) -> int:
+        """Cycles from the last operand to ``captured`` (or, without capture, to ``value``) of such an accumulator."""
+        return ShiftAccumulator.skew_of(width, chunk) + 1 + capture
+
     @property
     def skew(self) -> int:
         """Cycles by which the last chunk works later than the first."""
-        return -(-self._width // self._chunk) - 1
+        return self.skew_of(self._width, self._chunk)
 
     @property
     def latency(self) -> int:
         """Cycles from the last operand to ``captured`` (or, without capture, to ``value``)."""
-        return self.skew + 1 + self._with_capture
+        return self.latency_of(self._width, self._chunk, capture=self._with_capture)
 
     def elaborate(self, platform):
         m = Module()

@@ -23,7 +23,7 @@ from ..hdl.bit_heap import BitHeap, Term
 from ..hdl.floating import Float16
 from ..hdl.pipeline import delay
 from ..hdl.selection import one_hot_select
-from .bitmod_special import SpecialTerms, WeightTerm, float_formats, term_fields
+from .bitmod_special import SpecialTerms, WeightTerm, term_fields
 
 __all__ = ["BitModPE", "GroupMac", "TermEncoder", "plane_shifts"]
 
@@ -67,19 +67,19 @@ class TermEncoder(wiring.Component):
             "codes": In(data.ArrayLayout(config.code_bits, config.lanes)),
             "format": In(3),
             "term": In(2),
-            **(self._special_members() if float_formats(config) else {}),
+            **(self._special_members() if config.float_formats else {}),
             "terms": Out(data.ArrayLayout(WeightTerm, config.lanes)),
             "negations": Out(range(config.lanes + 1)),
         })
 
     def _special_members(self):
-        registers = data.ArrayLayout(data.ArrayLayout(SpecialTerms, 4), len(float_formats(self.config)))
+        registers = data.ArrayLayout(data.ArrayLayout(SpecialTerms, 4), len(self.config.float_formats))
         return {"special": In(registers), "selector": In(2), "load": In(1)}
 
     def elaborate(self, platform):
         m = Module()
         decoded = Signal(data.ArrayLayout(WeightTerm, self.config.lanes))
-        special = self._special(m) if float_formats(self.config) else None
+        special = self._special(m) if self.config.float_formats else None
         for i in range(self.config.lanes):
             with m.Switch(self.format):
                 for fmt in self.config.formats:
@@ -99,7 +99,7 @@ class TermEncoder(wiring.Component):
         """The term of the group's special value that this cycle needs; registers may not change within a group."""
         group = Signal(SpecialTerms)
         held = Signal(SpecialTerms, reset_less=True)
-        for i, fmt in enumerate(float_formats(self.config)):
+        for i, fmt in enumerate(self.config.float_formats):
             with m.If(self.format == fmt.value):
                 m.d.comb += group.as_value().eq(Array(terms.as_value() for terms in self.special[i])[self.selector])
         with m.If(self.load):
@@ -156,6 +156,8 @@ class GroupMac(wiring.Component):
     #: Cycles from ``aligned`` to the controls of the plane shift and of the sum.
     SHIFT_AFTER = 1
     SUM_AFTER = 2
+    LATENCY = SUM_AFTER + 1
+    """Cycles from ``aligned`` to ``sum``."""
 
     def __init__(self, config: BitModConfig):
         self.config = config
@@ -215,7 +217,7 @@ class BitModPE(wiring.Component):
     In an engine the alignment is a row's and the encoder a column's; here they are what a comparison of single
     elements must count (the paper too keeps the encoder outside).
 
-    * Latency: ``config.ALIGN_STAGES + config.MAC_STAGES + 1 + config.dequant_cycles`` from a group's last term to ``done``.
+    * Latency: ``latency`` cycles from a group's last term to ``done``.
     * Throughput: one term of ``lanes`` products a cycle; group ends keep the distance of a one-row array's
       ``config.timing.interval``.
 
@@ -237,6 +239,9 @@ class BitModPE(wiring.Component):
     done : Out(1)
     """
 
+    SUM_AFTER = Aligner.LATENCY + GroupMac.LATENCY
+    """Cycles from a term to the sum that holds it."""
+
     def __init__(self, config: BitModConfig | None = None):
         self.config = config or BitModConfig()
         super().__init__({
@@ -253,14 +258,18 @@ class BitModPE(wiring.Component):
             "done": Out(1),
         })
 
+    @property
+    def latency(self) -> int:
+        """Cycles from a group's last term to ``done``."""
+        return self.SUM_AFTER + 1 + BitSerialDequantizer.latency_of(self.config)
+
     def describe(self) -> dict[str, object]:
         """Figures for the manifest, in cycles unless named otherwise."""
-        config = replace(self.config, rows=1, cols=1, drain=1)
         return {
-            "terms": {fmt.name: fmt.terms for fmt in config.formats},
-            "accumulator_bits": config.accumulator_bits,
-            "shortest_group": config.timing.interval,
-            "latency_last_term_to_done": config.ALIGN_STAGES + config.MAC_STAGES + 1 + config.dequant_cycles,
+            "terms": {fmt.name: fmt.terms for fmt in self.config.formats},
+            "latency_last_term_to_done": self.latency,
+            "shortest_distance_of_group_ends": replace(self.config, rows=1, cols=1, drain=1).timing.interval,
+            "accumulator_bits": self.config.accumulator_bits,
         }
 
     def elaborate(self, platform):
@@ -269,7 +278,7 @@ class BitModPE(wiring.Component):
         m.submodules.aligner = aligner = Aligner(config.lanes, config.guard_bits)
         m.submodules.mac = mac = GroupMac(config)
         m.submodules.dequant = dequant = BitSerialDequantizer(config)
-        m.submodules.readout = readout = Readout(replace(config, rows=1, cols=1, drain=1))
+        m.submodules.readout = readout = Readout(replace(config, rows=1, cols=1, drain=1), self.SUM_AFTER)
         starts = self.valid & self.first
         shift = Mux(self.valid, self.shift, 0)
         m.d.comb += [
@@ -280,8 +289,8 @@ class BitModPE(wiring.Component):
             mac.rise.eq(delay(m, aligner.rise, mac.SUM_AFTER, "rise")),
             mac.terms.eq(self.terms),
             mac.negations.eq(self.negations),
-            mac.shift.eq(delay(m, shift, config.ALIGN_STAGES + mac.SHIFT_AFTER, "shift", reset=True)),
-            mac.first.eq(delay(m, starts, config.ALIGN_STAGES + mac.SUM_AFTER, "first", reset=True)),
+            mac.shift.eq(delay(m, shift, aligner.LATENCY + mac.SHIFT_AFTER, "shift", reset=True)),
+            mac.first.eq(delay(m, starts, aligner.LATENCY + mac.SUM_AFTER, "first", reset=True)),
             readout.group_end.eq(self.valid & self.last),
             readout.scale_codes[0].eq(self.scale_code),
             readout.alignments[0].eq(aligner.alignment),

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..golden.bitmod import BitModConfig
 from ..golden.bitmod.formats import Format, two_terms
 
-__all__ = ["SpecialTerms", "SpecialValues", "SpecialWrite", "WeightTerm", "float_formats", "term_fields"]
+__all__ = ["SpecialTerms", "SpecialValues", "SpecialWrite", "WeightTerm", "term_fields"]
 
 
 class WeightTerm(data.Struct):
@@ -35,11 +35,6 @@ class SpecialWrite(data.Struct):
     enable: 1
 
 
-def float_formats(config: BitModConfig) -> tuple[Format, ...]:
-    """The formats of an engine that have special values."""
-    return tuple(fmt for fmt in (Format.FP3, Format.FP4) if fmt in config.formats)
-
-
 def term_fields(sign: int, exp: int, man: int) -> dict[str, int]:
     """A table's term (:mod:`subbyte.golden.bitmod.formats`) as the fields of a :class:`WeightTerm`."""
     return {"select": man << exp, "negate": sign & man}
@@ -61,7 +56,7 @@ class SpecialValues(wiring.Component):
 
     def __init__(self, config: BitModConfig):
         self.config = config
-        self.formats = float_formats(config)
+        self.formats = config.float_formats
         super().__init__({
             "write": In(SpecialWrite),
             "refused": Out(1),

@@ -72,11 +72,11 @@ class _Element(wiring.Component):
     def describe(self) -> dict[str, object]:
         """Figures for the manifest, in cycles unless named otherwise."""
         return {
-            "terms": {"ternary": 1},
-            "accumulator_bits": self.config.accumulator_bits,
+            "terms": {work.name: work.terms for work in self.config.formats_taken.values()},
+            "latency_last_term_to_done": self.latency,
+            "shortest_distance_of_group_ends": self._accumulator.skew + 1,
             "first_and_capture_after": self.config.sum_stages,
-            "shortest_distance_of_captures": self._accumulator.skew + 1,
-            "latency_last_operands_to_captured": self.latency,
+            "accumulator_bits": self.config.accumulator_bits,
         }
 
     def _plan(self) -> BitHeap:

@@ -46,7 +46,7 @@ class ActivationTable(wiring.Component):
     What is too much then depends on the weights alone (:func:`subbyte.golden.rsr.streams.column_offsets`). An entry is an
     earlier one plus an activation: (3**mu - 1) / 2 - mu adders.
 
-    * Latency: 1 cycle. Throughput: a beat a cycle; free-running.
+    * Latency: ``LATENCY``, a cycle, as that of the decoders. Throughput: a beat a cycle; free-running.
 
     Members
     -------
@@ -54,6 +54,8 @@ class ActivationTable(wiring.Component):
         INT8, two's complement.
     tables : Out(table_layout(config))
     """
+
+    LATENCY = 1
 
     def __init__(self, config: RsrConfig):
         self.config = config

@@ -76,8 +76,8 @@ class RsrScatterPE(wiring.Component):
             "products_per_cycle": self.block,
             "sum_bits": self.width,
             "buckets": self.entries,
-            "shortest_vector": self.entries,
-            "latency_last_activation_to_done": self.latency,
+            "latency_last_term_to_done": self.latency,
+            "shortest_distance_of_group_ends": self.entries,
         }
 
     def elaborate(self, platform):

@@ -45,7 +45,7 @@ def select_layout(config: TenderConfig) -> data.ArrayLayout:
 class ActivationPairs(wiring.Component):
     """A row's operand registers: what all its elements share.
 
-    * Latency: 1 cycle.
+    * Latency: ``LATENCY``, a cycle, as that of :class:`PairSelects`.
 
     Members
     -------
@@ -54,6 +54,8 @@ class ActivationPairs(wiring.Component):
         They count from 0; otherwise they are two's complement.
     pairs : Out(pair_layout(config))
     """
+
+    LATENCY = 1
 
     def __init__(self, config: TenderConfig):
         self.config = config
@@ -223,7 +225,7 @@ def _set_bits(number: int) -> list[int]:
 
 def controls_of(m, config: TenderConfig, *, valid, first, last, shift) -> dict[str, Signal]:
     """The controls of :class:`ShiftMac` for a beat on the inputs of :class:`ActivationPairs` and :class:`PairSelects`."""
-    cycles = 1 + config.dot_latency
+    cycles = ActivationPairs.LATENCY + config.dot_latency
     given = {"first": valid & first, "shift": valid & shift, "capture": valid & last}
     return {name: delay(m, value, cycles, name, reset=True) for name, value in given.items()}
 
@@ -231,8 +233,8 @@ def controls_of(m, config: TenderConfig, *, valid, first, last, shift) -> dict[s
 class TenderPE(wiring.Component):
     """One processing element by itself, with the operand registers that a row and a column share in an engine.
 
-    * Latency: ``config.timing.result`` cycles from a tile's last beat to ``done``.
-    * Throughput: a beat of ``lanes`` products a cycle; last beats keep ``config.timing.interval`` cycles apart.
+    * Latency: :meth:`latency_of` the config from a tile's last beat to ``done``.
+    * Throughput: a beat of ``lanes`` products a cycle; last beats keep :meth:`interval_of` the config apart.
 
     Members
     -------
@@ -244,8 +246,19 @@ class TenderPE(wiring.Component):
         With ``done``, until the next.
     done : Out(1)
     overflow : Out(1)
-        The operation ``config.timing.result - 1`` cycles after its beat left the signed range.
+        The operation of the beat a cycle less than the latency ago left the signed range.
     """
+
+    @staticmethod
+    def latency_of(config: TenderConfig) -> int:
+        """Cycles from a tile's last beat to its sum: operand registers, dot product, accumulator."""
+        accumulator = ShiftAccumulator.latency_of(config.accumulator_bits, config.chunk, capture=True)
+        return ActivationPairs.LATENCY + config.dot_latency + accumulator
+
+    @staticmethod
+    def interval_of(config: TenderConfig) -> int:
+        """Shortest distance between the last beats of two tiles: a sum stays until the cycle after ``done``."""
+        return ShiftAccumulator.latency_of(config.accumulator_bits, config.chunk, capture=True)
 
     def __init__(self, config: TenderConfig | None = None):
         self.config = config = config or TenderConfig()
@@ -262,10 +275,11 @@ class TenderPE(wiring.Component):
         """Figures for the manifest, in cycles unless named otherwise."""
         config = self.config
         return {
+            "terms": {work.name: work.terms for work in config.formats_taken.values()},
+            "latency_last_term_to_done": self.latency_of(config),
+            "shortest_distance_of_group_ends": self.interval_of(config),
             "accumulator_bits": config.accumulator_bits,
             "dot_bits": config.dot_bits,
-            "shortest_tile": config.timing.interval,
-            "latency_last_beat_to_done": config.timing.result,
         }
 
     def elaborate(self, platform):

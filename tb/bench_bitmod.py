@@ -9,7 +9,7 @@ from cocotb.triggers import RisingEdge
 
 from ..sim.cocotb_run import bench_parameters
 from .bitmod_tops import PeFault
-from .engine_cases import ENGINE_STREAMS, cases, decode, describe, exercise
+from .engine_cases import cases, decode, describe, exercise
 from .harness import Harness, run_streams
 
 FLAGS = ("nonfinite", "overflow")
@@ -101,7 +101,7 @@ async def engine(dut):
 async def engine_errors(dut):
     """Each error flag is set by its cause alone, stays, and is cleared."""
     for case, streams, _, seed in cases():
-        harness = Harness(dut, ENGINE_STREAMS, ("outputs",), hold={"clear_errors": 0, "special_values": 0}, seed=seed)
+        harness = Harness(dut, streams, ("outputs",), hold={"clear_errors": 0, "special_values": 0}, seed=seed)
         await harness.reset()
         assert int(dut.errors.value) == 0
         dut.special_values.value = case["write"]
@@ -127,7 +127,7 @@ async def engine_errors(dut):
 async def special_registers(dut):
     """Values written before a product replace those of the reset; the words expected are of a config that has them."""
     (case, streams, expected, seed), = cases()
-    harness = Harness(dut, ENGINE_STREAMS, ("outputs",), hold={"clear_errors": 0, "special_values": 0}, seed=seed)
+    harness = Harness(dut, streams, ("outputs",), hold={"clear_errors": 0, "special_values": 0}, seed=seed)
     await harness.reset()
     for write in case["writes"]:
         dut.special_values.value = write

@@ -5,7 +5,7 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from .engine_cases import ENGINE_STREAMS, cases, decode, describe, exercise
+from .engine_cases import cases, decode, describe, exercise
 from .harness import Harness, run_streams
 from .tender_tops import TenderFault
 
@@ -34,7 +34,7 @@ async def wrong_words(dut):
 async def engine_errors(dut):
     """Each error flag is set by its cause alone, stays, and is cleared."""
     for case, streams, _, seed in cases():
-        harness = Harness(dut, ENGINE_STREAMS, ("outputs",), hold={"clear_errors": 0}, seed=seed)
+        harness = Harness(dut, streams, ("outputs",), hold={"clear_errors": 0}, seed=seed)
         await harness.reset()
         harness.start(streams)
         for _ in range(case["cycles"] + 50):

@@ -17,7 +17,6 @@ from ..hdl.pipeline import delay
 from ..pe.bitmod import BitModPE, TermEncoder, plane_shifts
 from ..pe.bitmod_special import SpecialValues, SpecialWrite
 from ..top.bitmod import BitModCore, BitModEngine
-from ..top.engine import Engine
 
 __all__ = ["EngineFault", "FaultyEngine", "PeFault", "PeTop"]
 
@@ -140,7 +139,7 @@ class _FaultyCore(BitModCore):
 
     def __init__(self, config):
         super().__init__(config)
-        self.settings = {**self.settings, "fault": In(EngineFault)}
+        self.settings["fault"] = In(EngineFault)
         self.fault = Signal(EngineFault)
 
     def _place_encoders(self, m, platform):
@@ -160,9 +159,7 @@ class _FaultyCore(BitModCore):
 class FaultyEngine(BitModEngine):
     """A BitMoD engine with the port ``fault``."""
 
-    def __init__(self, config: BitModConfig):
-        self.config = config
-        Engine.__init__(self, _FaultyCore(config))
+    CORE = _FaultyCore
 
     def _find_ends(self, m, sequencer, activations_last):
         super()._find_ends(m, sequencer, activations_last)

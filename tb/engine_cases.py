@@ -6,17 +6,21 @@ import random
 
 from ..sim.cocotb_run import bench_parameters
 
-__all__ = ["ENGINE_STREAMS", "cases", "decode", "describe", "exercise"]
-
-ENGINE_STREAMS = ("weights", "activations", "scales")
-
+__all__ = ["as_parameters", "cases", "decode", "describe", "exercise"]
 
 def cases():
     """The products that pytest prepared: what is known of each, streams, expected words, seed."""
     given = bench_parameters()
     for index, case in enumerate(given["cases"]):
-        streams = {name: given[f"{name}_{index}"] for name in ENGINE_STREAMS}
-        yield case, streams, {"outputs": given[f"outputs_{index}"]}, given["seed"] + index
+        streams = {name: given[f"{name}_{index}"] for name in case["streams"]}
+        expected = {"outputs": streams.pop("outputs")}
+        yield case, streams, expected, given["seed"] + index
+
+
+def as_parameters(prepared, seed):
+    """Cases, each what the bench asserts and its words of all streams, as parameters of a bench."""
+    arrays = {f"{name}_{i}": words for i, (_, streams) in enumerate(prepared) for name, words in streams.items()}
+    return {"cases": [{**case, "streams": list(streams)} for case, streams in prepared], "seed": seed, **arrays}
 
 
 def describe(case):
@@ -49,7 +53,7 @@ async def exercise(dut, run_case):
         report = await run_case(dut, case, streams, expected, seed=seed)
         assert report.cycles == case["cycles"], f"{case['name']}: {report.cycles} cycles, predicted {case['cycles']}"
         assert int(dut.errors.value) == case["errors"], f"{case['name']}: errors {dut.errors.value}"
-        knobs = [{"idle": {name: 0.7}} for name in ENGINE_STREAMS]
+        knobs = [{"idle": {name: 0.7}} for name in streams]
         knobs += [{"backpressure": 0.8}, {"idle": 0.3, "backpressure": 0.5}]
         for chosen in knobs:
             await run_case(dut, case, streams, expected, seed=seed, **chosen)

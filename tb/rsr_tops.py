@@ -15,7 +15,6 @@ from ..golden.rsr import RsrConfig
 from ..golden.rsr.codes import folded_bits
 from ..hdl.pipeline import delay
 from ..pe.rsr_scatter import RsrScatterPE
-from ..top.engine import Engine
 from ..top.rsr import RsrArray, RsrCore, RsrEngine
 
 __all__ = ["ArrayFault", "ArrayTop", "EngineFault", "FaultyEngine", "ScatterFault", "ScatterTop"]
@@ -159,30 +158,27 @@ class _FaultyCore(RsrCore):
 
     def __init__(self, config):
         super().__init__(config)
-        self.settings = {"fault": In(EngineFault)}
+        self.settings["fault"] = In(EngineFault)
         self.fault = Signal(EngineFault)
 
 
 class FaultyEngine(RsrEngine):
     """An RSR engine with the port ``fault``."""
 
-    def __init__(self, config: RsrConfig):
-        self.config = config
-        Engine.__init__(self, _FaultyCore(config))
+    CORE = _FaultyCore
 
     def _undrained(self, sequencer, drain):
         return super()._undrained(sequencer, drain) & (self.fault != EngineFault.RESULTS_NOT_AWAITED)
 
-    def _take_scales(self, m, sequencer, drain):
-        due = super()._take_scales(m, sequencer, drain)
+    def _offer_constants(self, m, drain):
+        super()._offer_constants(m, drain)
         before = Signal.like(drain.constants)
         with m.If(drain.leaves):
-            m.d.sync += before.eq(self.scales.payload.data.tile)
+            m.d.sync += before.eq(self.constants.payload)
         with m.If(self.fault == EngineFault.ROWS_SHARE_A_SCALE):
-            m.d.comb += drain.tokens[-1].eq(self.tokens.payload[0])
+            m.d.comb += drain.tokens.rows[-1].eq(self.tokens.payload.rows[0])
         with m.If(self.fault == EngineFault.CONSTANTS_OF_THE_TILE_BEFORE):
             m.d.comb += drain.constants.eq(before)
-        return due
 
     def elaborate(self, platform):
         m = super().elaborate(platform)

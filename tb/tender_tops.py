@@ -7,12 +7,10 @@ import enum
 from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In
 
-from ..dequant.tender import OutputUnit, Rescale
-from ..golden.tender import TenderConfig
+from ..dequant.tender import Rescale, TenderOutput
 from ..hdl.floating import FloatScaleAdd
 from ..hdl.pipeline import delay
 from ..pe.tender import ShiftMac
-from ..top.engine import Engine
 from ..top.tender import TenderArray, TenderCore, TenderEngine
 
 __all__ = ["FaultyEngine", "TenderFault"]
@@ -93,12 +91,12 @@ class _FaultyRescale(Rescale):
         return _FaultyScaleAdd(self.config.accumulator_bits, self.fault)
 
 
-class _FaultyUnit(OutputUnit):
+class _FaultyUnit(TenderOutput):
     """An output unit of such."""
 
-    def __init__(self, core):
-        self.fault = core.fault
-        super().__init__(core)
+    def __init__(self, config, fault):
+        self.fault = fault
+        super().__init__(config)
 
     def _place_rescale(self, m, platform, name):
         rescale = m.submodules[name] = _FaultyRescale(self.config, self.fault)
@@ -110,11 +108,11 @@ class _FaultyCore(TenderCore):
 
     def __init__(self, config):
         super().__init__(config)
-        self.settings = {"fault": In(TenderFault)}
+        self.settings["fault"] = In(TenderFault)
         self.fault = Signal(TenderFault)
 
     def output_unit(self):
-        return _FaultyUnit(self)
+        return _FaultyUnit(self.config, self.fault)
 
     def _array(self):
         return _FaultyArray(self.config, self.fault)
@@ -142,6 +140,4 @@ class _FaultyCore(TenderCore):
 class FaultyEngine(TenderEngine):
     """A Tender engine with the port ``fault``."""
 
-    def __init__(self, config: TenderConfig):
-        self.config = config
-        Engine.__init__(self, _FaultyCore(config))
+    CORE = _FaultyCore

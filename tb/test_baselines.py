@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
 """The textbook designs, as they are measured, against a line of NumPy each: the price of a wrong circuit says nothing.

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
 """The bit heap adds: plans are checked as plans, small heaps are proved, large pipelined ones simulated."""

@@ -1,193 +1,178 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The shell with a core that only counts: the whole nest, one pass and two, replay, waits, drain; and the sequencer alone."""
+"""The shell with a core that only counts, in every combination of what it can do; what it refuses; the sequencer alone."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
 
-from subbyte.dequant.constants import Constants, unit_members
-from subbyte.golden.schedule import GroupSchedule, Schedule, Timing, engine_timeline
-from subbyte.golden.streams import Field, pack_beats, payload_bits, unpack_beats
+from subbyte.golden.streams import Field, last_of, pack_beats, payload_bits, unpack_beats
 from subbyte.sim.cocotb_run import resolve_seed
-from subbyte.sim.stream_model import StreamModel
+from subbyte.sim.stream_model import StreamError, StreamModel
+from subbyte.tb.counting_core import (
+    CountingConfig,
+    CountingCore,
+    CountingEngine,
+    FaultyCountingEngine,
+    ShellFault,
+    tile_operands,
+)
+from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
-from subbyte.top.engine import Engine, core_members
 from subbyte.top.sequencer import Sequencer, nest
 
-GROUP_BEATS = 4
-INTERVAL = 3
+ERRORS = {True: ("k_mismatch", "k_too_long", "scales_order", "format_changed", "format_unsupported"),
+          False: ("k_mismatch", "k_too_long", "format_changed", "format_unsupported")}
+"""Bits of ``errors`` with and without scales."""
+
+
+def shell_model(config, top=CountingEngine):
+    """The engine's model."""
+    verilog = kept_verilog("counting_engine", (top.__name__, config), lambda: to_verilog(top(config), "counting_engine"))
+    inputs = {name: payload_bits(fields) for name, fields in config.streams.items()}
+    outputs = {"outputs": inputs.pop("outputs")}
+    status = {"errors": len(ERRORS[config.scales])}
+    return StreamModel(verilog, "counting_engine", inputs=inputs, outputs=outputs, status=status)
+
+
+def product_operands(rng, groups, tiles, config):
+    """Streams, and expected output words, of several tiles beside each other."""
+    words, results, odd = zip(*(tile_operands(rng, groups, config) for _ in range(tiles)), strict=True)
+    streams = {name: np.concatenate([of_tile[name] for of_tile in words]) for name in words[0]}
+    data = np.concatenate(results).reshape(-1, config.drain)
+    beats = config.drain_beats
+    return streams, pack_beats(config.streams["outputs"], data=data, odd=np.repeat(odd, beats), last=last_of(beats, tiles))
+
+
+def errors_of(run, config):
+    """Names of the errors that a run raised."""
+    return [name for bit, name in enumerate(ERRORS[config.scales]) if run.status["errors"] >> bit & 1]
+
+
+COMBINATIONS = [
+    *(CountingConfig(max_passes=passes, scales=scales, kept=kept)
+      for passes, scales, kept in product((1, 2), (True, False), (1, 2))),
+    *(CountingConfig(max_passes=2, scales=scales, kept=kept, scaled="pass") for scales, kept in product((True, False), (1, 2))),
+    CountingConfig(interval=1, kept=2), CountingConfig(interval=6), CountingConfig(max_passes=2, interval=5, scaled="pass"),
+    CountingConfig(edge=True), CountingConfig(edge=True, scales=False, kept=2, interval=1),
+]
+
+
+@pytest.mark.parametrize("config", COMBINATIONS, ids=lambda config: "_".join(
+    str(getattr(config, name)) for name in ("max_passes", "scales", "kept", "scaled", "interval", "edge")))
+def test_shell(config):
+    """Groups of all lengths, terms and passes; tiles as short as they may be; every pause; a reset; exact cycles."""
+    model, seed = shell_model(config), resolve_seed()
+    rng, passes, full = np.random.default_rng(seed), config.max_passes, config.group_beats
+    shapes = [
+        [(full, 3, 1), (full, 1, 1), (full, 1, 1), (full, 2, 1), (3, 3, 1)],
+        [(1, 1, 1)],
+        [(2, 1, 1)],
+        [(full, 1, passes), (full, 3, passes), (1, 1, passes)],
+        [(full, 1, 1)] * 4 + [(1, 1, 1)],
+        [(1, 2, passes)],
+    ]
+    for index, groups in enumerate(shapes):
+        tiles = 6
+        streams, expected = product_operands(rng, groups, tiles, config)
+        predicted = config.timeline(config.rows, config.cols * tiles, config.schedule(groups)).cycles
+        knobs = [{}, *({"idle": {name: 0.8}} for name in streams), {"backpressure": 0.9}, {"idle": 0.3, "backpressure": 0.5},
+                 {"reset_at": int(rng.integers(1, predicted))}]
+        for chosen in knobs:
+            result = model.run(streams, {"outputs": len(expected)}, seed=seed + index, **chosen)
+            np.testing.assert_array_equal(result.outputs["outputs"], expected, err_msg=f"{groups} {chosen}")
+            assert result.status["errors"] == 0, (groups, chosen)
+            assert set(chosen) & {"idle", "backpressure"} or result.cycles == predicted, (groups, chosen)
+        values = unpack_beats(config.streams["outputs"], expected)["data"]
+        assert len(np.unique(values)) > values.size // 2  # not a constant that anything would match
+
+
+@pytest.mark.parametrize("scales", [True, False])
+def test_errors(scales):
+    """Each error of the shell is raised by its cause and by nothing else."""
+    config = CountingConfig(max_passes=2, scales=scales)
+    model, rng = shell_model(config), np.random.default_rng(1)
+    groups = [(4, 1, 1)] * config.max_groups
+    streams, expected = product_operands(rng, groups, 1, config)
+
+    def errors(beats=len(expected), **changes):
+        words = dict(streams)
+        for stream, (field, beat, value) in changes.items():
+            values = unpack_beats(config.streams[stream], words[stream])
+            values[field][beat] = value
+            words[stream] = pack_beats(config.streams[stream], **values)
+        return errors_of(model.run(words, {"outputs": beats}, seed=1), config)
+
+    assert errors() == []
+    assert errors(activations=("last", -1, 0)) == ["k_mismatch"]
+    assert errors(weights=("format", 5, 1)) == ["format_changed"]
+    assert errors(weights=("format", slice(None), 3)) == ["format_unsupported"]
+    if scales:
+        assert errors(scales=("last", 0, 1)) == errors(scales=("last", -1, 0)) == ["scales_order"]
+    longer, more = product_operands(rng, [*groups, (1, 1, 1)], 1, config)
+    assert errors_of(model.run(longer, {"outputs": len(more)}, seed=1), config) == ["k_too_long"]
+
+
+def test_faults_are_detected():
+    """The good shell and its faults in one build: green without a fault, each fault turns a run red."""
+    config, seed = CountingConfig(max_passes=2), resolve_seed()
+    model, rng = shell_model(config, FaultyCountingEngine), np.random.default_rng(seed)
+    products = [(groups, *product_operands(rng, groups, 4, config)) for groups in ([(4, 1, 2), (2, 1, 1)], [(1, 1, 1)])]
+
+    def problems(fault):
+        for groups, streams, expected in products:
+            predicted = config.timeline(config.rows, 4 * config.cols, config.schedule(groups)).cycles
+            for knobs in ({}, {"idle": 0.4}, {"idle": {"scales": 0.9}}):
+                try:
+                    run = model.run(streams, {"outputs": len(expected)}, seed=seed, hold={"fault": int(fault)},
+                                    timeout_cycles=500, **knobs)
+                except StreamError:
+                    return True
+                if not np.array_equal(run.outputs["outputs"], expected) or not knobs and run.cycles != predicted:
+                    return True
+        return False
+
+    assert {fault: problems(fault) for fault in ShellFault} == {fault: fault != ShellFault.NONE for fault in ShellFault}
+
+
+class _SlowCore(CountingCore):
+    latency = 2
+
+
+class _SlowEngine(CountingEngine):
+    CORE = _SlowCore
 
 
 @dataclass(frozen=True)
-class CountingConfig:
-    """What the shell asks of a config."""
+class _Changed(CountingConfig):
+    """A config with one thing replaced that no parameter gives."""
 
-    rows: int = 2
-    cols: int = 4
-    lanes: int = 1
-    drain: int = 2
+    streams = CountingConfig().streams
 
-
-class CountingUnit(wiring.Component):
-    """Shifts by the tile's constant, adds those of column and row, one cycle later."""
-
-    latency = 1
-
-    def __init__(self, core):
-        self.grouped = core.constants.group is not None
-        super().__init__(unit_members(core))
-
-    def elaborate(self, platform):
-        m = Module()
-        with m.If(self.enable):
-            for i in range(self.results.shape().length):
-                added = self.columns[i] if self.grouped else (self.columns[i] << self.common.shift) + self.row
-                m.d.sync += self.payload.data[i].eq(self.results[i] + added)
-        return m
+    def changed(self, name, fields):
+        """The engine of these streams."""
+        type(self).streams = {**CountingConfig().streams, name: fields}
+        return CountingEngine(self)
 
 
-class CountingCore(wiring.Component):
-    """Sums ``weight * activation * (1 + term + 4 * pass)`` over a group, times the group's scale, over a tile.
-
-    With ``grouped`` false there are no group scales, but constants of rows and of the tile.
-    """
-
-    def __init__(self, config, max_passes, grouped=True, tiles_kept=1):
-        self.config = config
-        self.tiles_kept = tiles_kept
-        self.group_beats, self.max_terms, self.max_passes, self.interval = GROUP_BEATS, 3, max_passes, INTERVAL
-        self.max_groups = 5
-        self.weights_layout = data.StructLayout({"codes": data.ArrayLayout(8, config.cols), "terms": 2, "passes": 2})
-        self.activations_layout = data.StructLayout({"data": data.ArrayLayout(8, config.rows)})
-        self.constants = (Constants(column=32, group=32) if grouped else
-                          Constants(column=32, row=16, tile=data.StructLayout({"shift": 2})))
-        self.result_shape = 32
-        self.flags_layout = data.StructLayout({"unused": 1})
-        self.output_fields = {"data": data.ArrayLayout(32, config.drain)}
-        self.errors_layout = data.StructLayout({})
-        self.settings = {}
-        super().__init__(core_members(self))
-
-    def output_unit(self):
-        return CountingUnit(self)
-
-    def elaborate(self, platform):
-        m = Module()
-        step = self.step
-        m.d.comb += [self.terms.eq(self.weights.terms), self.passes.eq(self.weights.passes)]
-        factor = 1 + step.index.term + 4 * step.index["pass"]
-        with m.If(step.valid):
-            for r in range(self.config.rows):
-                for c in range(self.config.cols):
-                    group = Signal(32, name=f"group_{r}_{c}")
-                    tile = Signal(32, name=f"tile_{r}_{c}")
-                    added = Mux(step.first.group, 0, group) + self.weights.codes[c] * self.activations.data[r] * factor
-                    scale = 1 if self.constants.group is None else self.scales[c]
-                    total = Mux(step.index.group == 0, 0, tile) + added * scale
-                    m.d.sync += group.eq(added)
-                    with m.If(step.last.group):
-                        m.d.sync += tile.eq(total)
-                    with m.If(step.last.tile):
-                        m.d.sync += self.results[r][c].eq(total)
-        m.d.sync += self.done.eq(step.valid & step.last.tile)
-        return m
-
-
-WEIGHTS = [Field("codes", 8, 4), Field("terms", 2), Field("passes", 2), Field("last", 1)]
-ACTIVATIONS = [Field("data", 8, 2), Field("last", 1)]
-SCALES = {True: [Field("data", 32, 4), Field("last", 1)],
-          False: [Field("data", 32, 4), Field("shift", 2), Field("last", 1)]}
-TOKENS = [Field("data", 16, 2)]
-OUTPUTS = [Field("data", 32, 2), Field("last", 1)]
-
-
-def tile_operands(rng, groups, grouped):
-    """Words of a tile whose groups have (beats, terms, passes), and its results [rows, cols]."""
-    weights, activations, scales, tokens = [], [], [], []
-    total = np.zeros((2, 4), np.int64)
-    for index, (beats, terms, passes) in enumerate(groups):
-        end = index == len(groups) - 1
-        a = rng.integers(0, 256, (beats, 2))
-        w = rng.integers(0, 256, (passes, beats, 4))
-        scale = rng.integers(0, 16, 4) if grouped else np.ones(4, int)
-        factor = (1 + np.arange(terms)[:, None] + 4 * np.arange(passes)).sum(axis=0)
-        total += np.einsum("br,pbc,p->rc", a, w, factor) * scale
-        last = np.zeros((passes, beats), int)
-        last[-1, -1] = end
-        ends = np.zeros(beats, int)
-        ends[-1] = end
-        weights.append(pack_beats(WEIGHTS, codes=w.reshape(-1, 4), terms=np.full(passes * beats, terms),
-                                  passes=np.full(passes * beats, passes), last=last.ravel()))
-        activations.append(pack_beats(ACTIVATIONS, data=a, last=ends))
-        if grouped:
-            scales.append(pack_beats(SCALES[True], data=scale[None], last=np.zeros(1, int)))
-    columns, end = rng.integers(0, 1000, 4), np.ones(1, int)
-    if grouped:
-        scales.append(pack_beats(SCALES[True], data=columns[None], last=end))
-    else:
-        shift, rows = rng.integers(0, 4), rng.integers(0, 1 << 16, 2)
-        scales.append(pack_beats(SCALES[False], data=columns[None], shift=end * shift, last=end))
-        tokens.append(pack_beats(TOKENS, data=rows[None]))
-        columns = (columns << shift) + rows[:, None]
-    return [weights, activations, scales, *([] if grouped else [tokens])], (total + columns) & 0xFFFFFFFF
-
-
-def product_operands(rng, groups, tiles, grouped=True):
-    """Streams and expected output words of several tiles."""
-    parts = [tile_operands(rng, groups, grouped) for _ in range(tiles)]
-    streams = {name: np.concatenate([word for words, _ in parts for word in words[i]])
-               for i, name in enumerate(("weights", "activations", "scales", "tokens")[:len(parts[0][0])])}
-    results = np.concatenate([results.reshape(-1, 2) for _, results in parts])
-    return streams, pack_beats(OUTPUTS, data=results, last=np.tile([0, 0, 0, 1], tiles))
-
-
-@pytest.mark.parametrize("max_passes, grouped, tiles_kept", [(1, True, 1), (2, True, 1), (1, False, 1), (1, False, 2)])
-def test_shell(max_passes, grouped, tiles_kept):
-    """Groups of all lengths, terms and passes; waits for the interval and for the drain; every pause; exact cycles."""
-    core = CountingCore(CountingConfig(), max_passes, grouped, tiles_kept)
-    verilog = to_verilog(Engine(core), name := f"counting_engine_{max_passes}_{grouped:d}_{tiles_kept}")
-    fields = {"weights": WEIGHTS, "activations": ACTIVATIONS, "scales": SCALES[grouped],
-              **({} if grouped else {"tokens": TOKENS})}
-    model = StreamModel(verilog, name, inputs={key: payload_bits(value) for key, value in fields.items()},
-                        outputs={"outputs": payload_bits(OUTPUTS)}, status={"errors": 3})
-    seed = resolve_seed()
-    rng = np.random.default_rng(seed)
-    shapes = [
-        [(4, 3, 1), (4, 1, 1), (1, 1, 1), (4, 2, 1), (3, 3, 1)],
-        [(1, 1, 1)],
-        [(2, 1, 1)],
-        [(4, 1, max_passes), (4, 3, max_passes), (3, 2, max_passes)],
-        [(1, 2, max_passes), ],
-    ]
-    # The results are there one cycle after the last term; constants that must be taken, or a copy of the results, two.
-    result = 2 if grouped or tiles_kept == 2 else 1
-    timing = Timing(interval=INTERVAL, result=result, output=1, drain_beats=4, kept=tiles_kept)
-    for index, groups in enumerate(shapes):
-        # A group may only be shorter than GROUP_BEATS at the tile's end.
-        groups = [(GROUP_BEATS, *rest) for _, *rest in groups[:-1]] + [groups[-1]]
-        tiles = 5
-        streams, expected = product_operands(rng, groups, tiles, grouped)
-        schedule = Schedule(tuple(GroupSchedule(b, b, t, p) for b, t, p in groups))
-        predicted = engine_timeline(2, 4 * tiles, schedule, timing, rows=2, cols=4, lanes=1).cycles
-        result = model.run(streams, {"outputs": len(expected)}, seed=seed)
-        np.testing.assert_array_equal(result.outputs["outputs"], expected, err_msg=f"{groups}")
-        assert result.cycles == predicted, groups
-        assert result.status["errors"] == 0
-        for knobs in (*({"idle": {name: 0.8}} for name in fields),
-                      {"backpressure": 0.9}, {"idle": 0.3, "backpressure": 0.5}):
-            result = model.run(streams, {"outputs": len(expected)}, seed=seed + index, **knobs)
-            np.testing.assert_array_equal(result.outputs["outputs"], expected, err_msg=f"{groups} {knobs}")
-        values = unpack_beats(OUTPUTS, expected)["data"]
-        assert len(np.unique(values)) > values.size // 2  # not a constant that anything would match
-    streams, expected = product_operands(rng, [(GROUP_BEATS, 1, 1)] * 6, 1, grouped)
-    result = model.run(streams, {"outputs": len(expected)}, seed=seed)
-    assert result.status["errors"] == 0b010, "six groups where five are allowed: k_too_long"
+@pytest.mark.parametrize("make, message", [
+    (lambda: to_verilog(_SlowEngine(), "slow"),
+     r"config\.timing must be what the parts of _SlowCore add up to, .*result=2.*, not .*result=1"),
+    (lambda: CountingEngine(CountingConfig(kept=3)), r"timing\.kept must be one of \(1, 2\), not 3"),
+    (lambda: CountingEngine(CountingConfig(scaled="beat")), r"timing\.scaled must be one of \('group', 'pass'\), not 'beat'"),
+    (lambda: CountingEngine(CountingConfig(interval=0)), r"timing\.interval must be at least 1, not 0"),
+    (lambda: CountingEngine(CountingConfig(drain=3)), "drain must divide cols 4, not be 3"),
+    (lambda: CountingEngine(CountingConfig(max_passes=2, edge=True)), "edge must repeat beats for the 2 passes of a group"),
+    (lambda: _Changed().changed("weights", (Field("codes", 8, 4), Field("last"))),
+     r"streams\['weights'\] must have a field 'format' for 3 formats"),
+    (lambda: _Changed().changed("activations", (Field("data", 8, 2),)), r"streams\['activations'\] must end with 'last'"),
+], ids=["latency", "kept", "scaled", "interval", "drain", "edge", "format", "last"])
+def test_what_is_not_supported_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_sequencer_counts_the_nest():

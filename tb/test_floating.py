@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
 """The floating-point parts: a small format exhaustively, binary32 and binary16 on random and hard vectors.

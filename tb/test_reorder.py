@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
 """The index buffer gives an engine the words that the packer would, from operands in their own order."""
@@ -13,7 +12,6 @@ from subbyte.cli.lint import check_verilog, tools
 from subbyte.golden import tender
 from subbyte.golden.streams import unpack_beats
 from subbyte.golden.tender import TenderConfig
-from subbyte.golden.tender.streams import activation_fields, weight_fields
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.top.emit import to_verilog
 from subbyte.top.tender_reorder import Reorder
@@ -42,10 +40,8 @@ def test_words_are_those_of_the_packer(unsigned, pause):
     rng = np.random.default_rng(resolve_seed())
     decomposed, qweight = operands(rng, unsigned)
     words = tender.pack(decomposed, qweight, CONFIG)
-    expected = list(zip(*(unpack_beats(fields(CONFIG), words[name])[key].tolist() for name, fields, key in (
-        ("activations", activation_fields, "data"), ("activations", activation_fields, "shift"),
-        ("activations", activation_fields, "unsigned"), ("activations", activation_fields, "last"),
-        ("weights", weight_fields, "codes"), ("weights", weight_fields, "last"))), strict=True))
+    expected = list(zip(*(values.tolist() for name in ("activations", "weights")
+                          for values in unpack_beats(CONFIG.streams[name], words[name]).values()), strict=True))
     # In memory: tile by tile of rows, a channel a word; the weights once.
     bank_a = decomposed.xq.reshape(4, 2, 20).transpose(0, 2, 1).reshape(80, 2) & 15
     bank_w = qweight.codes.T.astype(int) & 15
@@ -80,8 +76,8 @@ def test_words_are_those_of_the_packer(unsigned, pause):
             _, _, valid, activations, weights = await ctx.tick().sample(
                 dut.activations.valid, dut.activations.payload, dut.weights.payload)
             if valid and ready:
-                got.append(([int(v) for v in activations.data], [int(activations.shift)], [int(activations.unsigned)],
-                            [int(activations.last)], [int(v) for v in weights.codes], [int(weights.last)]))
+                got.append(([[int(row[0])] for row in activations.data], activations.shift, activations.unsigned,
+                            activations.last, [[int(column[0])] for column in weights.codes], weights.last))
             if len(got) == len(expected):
                 break
 

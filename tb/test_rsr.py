@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
 """RSR's processing elements and engine, bit for bit against golden, under Verilator."""
@@ -16,7 +15,7 @@ from subbyte.cli.schemes import scheme
 from subbyte.golden import rsr
 from subbyte.golden.rsr import QuantizedActivations, RsrConfig
 from subbyte.golden.rsr.codes import folded_bits, table_entries
-from subbyte.golden.rsr.streams import column_offsets, weight_fields
+from subbyte.golden.rsr.streams import column_offsets
 from subbyte.golden.streams import Field, pack_beats, payload_bits, unpack_beats
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel
@@ -69,7 +68,7 @@ def exhaustive_tiles(config, rng):
     beats = every[order].transpose(1, 0, 2).reshape(len(every), -1)[:, :trits]
     for beat in beats:
         yield random_activations(rng, config.rows, config.lanes), beat.reshape(config.cols, config.lanes)
-    for beats in (2, 3, config.max_beats):
+    for beats in (2, 3, config.group_beats):
         k = beats * config.lanes
         x, w = random_activations(rng, config.rows, k), rng.integers(-1, 2, (config.cols, k))
         x[0], w[0], w[-1] = -128, -1, 1
@@ -78,13 +77,13 @@ def exhaustive_tiles(config, rng):
 
 def array_cycles(config, tiles, rng):
     """Beats for the top, with idle ones between and within tiles, and the sums expected of each tile."""
-    weight = weight_fields(config)[0]
+    weight = config.streams["weights"][0]
     fields = [Field("activations", 8, config.rows * config.lanes), weight, *(Field(n, 1) for n in ("valid", "first", "last"))]
     cycles, expected = [], []
     shortest = config.timing.interval
     for x, w in tiles:
         qweight = rsr.from_ternary(w)
-        codes = unpack_beats(weight_fields(config), rsr.pack(qweight, config)["weights"])["codes"]
+        codes = unpack_beats(config.streams["weights"], rsr.pack(qweight, config)["weights"])["codes"]
         beats = x.reshape(config.rows, -1, config.lanes).transpose(1, 0, 2).reshape(len(codes), -1)
         sums = rsr.matmul(x, qweight, replace(config, output="int32")) - column_offsets(qweight, config)
         expected.append(sums.ravel())
@@ -191,8 +190,7 @@ def test_engine(name):
                     (config.rows, 3 * config.cols, 240 if config.max_k > 1000 else config.max_k)):
         x, qweight = engine_operands(rng, m, n, k, config)
         clean = model.run(x, qweight, seed=seed)
-        streams = ("weights", "activations", "scales", *(["tokens"] if config.has_scales else []))
-        knobs = [{"idle": {stream: 0.7}} for stream in streams]
+        knobs = [{"idle": {stream: 0.7}} for stream in config.streams if stream != "outputs"]
         knobs += [{"backpressure": 0.8}, {"idle": 0.3, "backpressure": 0.5},
                   {"reset_at": int(rng.integers(1, clean.run.cycles))}]
         for result in (clean, *(model.run(x, qweight, seed=seed, **chosen) for chosen in knobs)):
@@ -252,7 +250,7 @@ def test_real_layers():
 
 
 def test_error_flags():
-    """Streams that disagree, constants without ``last``, a tile too long: each raises its flag and no other."""
+    """Streams that disagree, a tile too long: each raises its flag and no other."""
     config = CONFIGS["integers"]
     config = replace(config, max_k=18)
     model = EngineModel(scheme("rsr"), config)
@@ -261,7 +259,7 @@ def test_error_flags():
 
     def errors(**changed):
         run = model.model.run({**words, **changed}, {"outputs": 3}, seed=1)
-        return [name for i, name in enumerate(("k_mismatch", "k_too_long", "scales_order")) if run.status["errors"] >> i & 1]
+        return [name for i, name in enumerate(("k_mismatch", "k_too_long")) if run.status["errors"] >> i & 1]
 
     def without_last(stream, beat):
         spoiled = words[stream].copy()
@@ -272,6 +270,5 @@ def test_error_flags():
 
     assert errors() == []
     assert errors(**without_last("activations", -1)) == ["k_mismatch"]
-    assert errors(**without_last("scales", -1)) == ["scales_order"]
     longer = {name: np.concatenate([words[name][:1], words[name]]) for name in ("weights", "activations")}
     assert errors(**longer) == ["k_too_long"]

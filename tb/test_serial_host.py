@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
 """The serial host: its protocol by itself, and a BitMoD engine driven through the line bit by bit."""

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
 """Tender's engine and elements, bit for bit against golden."""
@@ -13,16 +12,16 @@ from amaranth.sim import Simulator
 from subbyte.golden import tender
 from subbyte.golden.streams import pack_beats, unpack_beats
 from subbyte.golden.tender import Decomposed, QuantizedWeight, TenderConfig, decompose, quantize
-from subbyte.golden.tender.streams import activation_fields, scale_fields
 from subbyte.pe.tender import PublishedPE, TenderPE
 from subbyte.sim.cocotb_run import resolve_seed, run_bench
+from subbyte.tb.engine_cases import as_parameters
 from subbyte.tb.tender_tops import FaultyEngine
 from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
 from subbyte.top.tender import TenderEngine
 
 BENCH = "subbyte.tb.bench_tender"
-ERRORS = ("k_mismatch", "k_too_long", "scales_order", "overflow")
+ERRORS = ("k_mismatch", "k_too_long", "overflow")
 SLICE = Path(__file__).parent.parent / "tests" / "data" / "smollm2_slice.npz"
 CONFIGS = {
     "int4": TenderConfig(rows=2, cols=4, lanes=4, drain=2),
@@ -204,12 +203,6 @@ def engine_case(name, decomposed, qweight, correction, bias, config):
     return case, streams
 
 
-def as_parameters(prepared, seed):
-    """Cases as parameters of a bench."""
-    arrays = {f"{name}_{i}": words for i, (_, streams) in enumerate(prepared) for name, words in streams.items()}
-    return {"cases": [case for case, _ in prepared], "seed": seed, **arrays}
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_engine(name):
     """Ragged and whole shapes, several chunks, signed and unsigned, empty groups, all stream pauses, a reset, exact cycles."""
@@ -299,12 +292,11 @@ def test_error_flags():
     rng = np.random.default_rng(seed)
     good = engine_case("none", *random_operands(rng, 2, 4, 40, config, 1, 2), config)
     prepared = [good]
-    for flag, stream, fields, beat, value in (("k_mismatch", "activations", activation_fields, 9, 0),
-                                              ("scales_order", "scales", scale_fields, 0, 0)):
-        values = unpack_beats(fields(config), good[1][stream])
-        values["last"][beat] = value
-        prepared.append(({**good[0], "name": flag, "errors": 1 << ERRORS.index(flag)},
-                         {**good[1], stream: pack_beats(fields(config), **values)}))
+    fields = config.streams["activations"]
+    values = unpack_beats(fields, good[1]["activations"])
+    values["last"][9] = 0
+    prepared.append(({**good[0], "name": "k_mismatch", "errors": 1 << ERRORS.index("k_mismatch")},
+                     {**good[1], "activations": pack_beats(fields, **values)}))
     longer = replace(config, max_beats=13)
     case, streams = engine_case("k_too_long", *random_operands(rng, 2, 4, 52, longer, 1, 2), longer)
     prepared.append(({**case, "errors": 1 << ERRORS.index("k_too_long")}, streams))

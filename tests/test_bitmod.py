@@ -182,8 +182,8 @@ def test_packed_bits_are_where_the_layout_says():
     expected = qweight.codes[0].astype(int) | 3 << 4 | Format.FP4 << 6
     np.testing.assert_array_equal(words["weights"][:, 0], (expected & 255))
     np.testing.assert_array_equal(words["weights"][:, 1], expected >> 8 | np.arange(32) // 31 << 1)
-    np.testing.assert_array_equal(words["scales"][0], [255, 0, 0, 0, 0])
-    np.testing.assert_array_equal(words["scales"][1], [*qweight.channel_scales.view(np.uint8), 1])
+    np.testing.assert_array_equal(words["scales"], [[255, 1]])
+    np.testing.assert_array_equal(words["constants"], [qweight.channel_scales.view(np.uint8)])
 
 
 def test_words_of_a_wrong_number_are_refused():

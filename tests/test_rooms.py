@@ -26,7 +26,7 @@ NARROW = {
     "weights": set(),
     "host": set(),
     "golden": {"tools"},
-    "hdl": {"tools"},
+    "hdl": {"tools", "golden"},
     "dequant": {"golden", "hdl"},
     "pe": {"golden", "hdl", "dequant"},
     "top": {"tools", "host", "golden", "hdl", "dequant", "pe"},

@@ -250,7 +250,11 @@ def test_packing(settings):
     np.testing.assert_array_equal(back, y)
     np.testing.assert_array_equal(overflow, flags.overflow)
     assert len(rsr.pack_activations(x, config, 3)) == 3 * 2 * -(-50 // config.lanes)
-    assert rsr.pack_tokens(x, config, 3).shape == (6, 4 * config.rows)
+    if config.has_scales:
+        assert rsr.pack_tokens(x, config, 3).shape == (6, 4 * config.rows)
+    else:
+        with pytest.raises(ValueError, match="config must have scales, not output='int32', which has no stream 'tokens'"):
+            rsr.pack_tokens(x, config, 3)
 
 
 def test_default_beat_has_1_6_bits_a_weight():

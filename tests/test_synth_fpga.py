@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
 """The FPGA flow: what it reads from tools' reports, what it leaves for users, how it fails, and ECP5 from end to end."""
@@ -21,11 +20,10 @@ from subbyte.synth.designs import Design, from_files
 from subbyte.synth.devices import BOARDS, DEVICES
 from subbyte.synth.fpga_results import FpgaReport, FpgaRow
 from subbyte.synth.fpga_scripts import port_widths, shell_script, shift_registers, vivado
-from subbyte.tb.test_engine import CountingConfig, CountingCore
+from subbyte.tb.counting_core import CountingConfig, CountingEngine
 from subbyte.tools.process import ToolError, excerpt
 from subbyte.tools.toolchain import MissingTool
 from subbyte.top.emit import to_verilog
-from subbyte.top.engine import Engine
 from subbyte.top.serial_host import SerialTop
 
 SMALL = ["--set", "lanes=1", "--set", "formats=FP4", "--set", "group_size=32"]
@@ -180,12 +178,12 @@ def test_a_processing_element_from_end_to_end(run, tmp_path):
 
 def test_a_bitstream_for_a_board(tmp_path):
     """A small engine behind the serial port, on the ULX3S's pins, packed."""
-    top = SerialTop(Engine(CountingCore(CountingConfig(rows=1, cols=1, drain=1), max_passes=1)), 25)
+    top = SerialTop(CountingEngine(CountingConfig(rows=1, cols=1, drain=1)), 25)
     design = Design("counting_serial", "counting", "engine", "counting engine", lambda: top)
     flow = fpga.Flow(ECP5, BOARDS["ulx3s-25f"], seeds=(1,))
     row, bitstream = fpga.measure(design, flow, tmp_path)
     assert (row.status, row.ports, row.asked_mhz) == ("ok", "pins of ulx3s-25f", 25)
-    assert row.reached == ("1",) and row.brams == 3, "a block RAM for each input stream"
+    assert row.reached == ("1",) and row.brams == 4, "a block RAM for each input stream"
     assert bitstream == tmp_path / "counting_serial.bit"
     # What ecppack puts first: an empty comment, then the preamble.
     assert b"\xff\xff\xbd\xb3" in bitstream.read_bytes()[:200] and bitstream.stat().st_size > 50_000

@@ -1,176 +1,190 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The shell around every scheme's core: streams, sequencing, waits, drain and error flags.
+"""The shell around every scheme's core: streams, sequencing, waits, drain and error flags."""
 
-A core owns arithmetic and nothing else. It is a component with
-
-* attributes ``config`` (rows, cols, lanes, drain), ``group_beats``, ``max_terms``, ``max_passes``, ``max_groups`` (of a
-  tile), ``interval`` (shortest distance of group ends, at least 2: the cycle after a tile's end takes its constants),
-  ``tiles_kept`` (1, or 2 if the drain shall have registers of its own, so that tiles may be shorter than their way to
-  ``outputs``), ``weights_layout``, ``activations_layout``, ``result_shape``, ``flags_layout``, ``output_fields``,
-  ``errors_layout``, ``settings`` (members that become ports of the engine);
-* ``constants``, the :class:`~subbyte.dequant.constants.Constants` it takes beside weights and activations;
-* ``output_unit()``, a new component with :func:`~subbyte.dequant.constants.unit_members` and ``latency`` (in cycles with
-  ``enable``);
-* members :meth:`core_members` lists, ``settings`` added.
-"""
-
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.config import EngineConfig
+from ..golden.parameters import check_choice, check_integer
+from ..golden.schedule import Timing
+from ..hdl.layouts import payload_layout
+from .core import Core
 from .drain import Drain
-from .replay import Replay
-from .sequencer import Sequencer, Step, nest
+from .sequencer import Sequencer
 
-__all__ = ["Engine", "core_members", "levels_of"]
-
-SHELL_ERRORS = ("k_mismatch", "k_too_long", "scales_order")
-
-
-def levels_of(core):
-    """The schedule nest with a core's limits."""
-    return nest(terms=core.max_terms, beats=core.group_beats, passes=core.max_passes, groups=core.max_groups)
-
-
-def core_members(core) -> dict[str, wiring.Member]:
-    """Members that the shell connects to.
-
-    step : the term that is performed; ``weights``, ``activations`` are those of its beat.
-    scales : of the group, with the step that is its last; only if the scheme has group scales.
-    terms, passes : what the beat on ``weights`` takes, combinational.
-    results, flags, done : of a finished tile, as :class:`~subbyte.top.drain.Drain` wants them; flags if there are any.
-    errors : what is wrong in this cycle, if the core knows errors of its own.
-    """
-    config = core.config
-    has_scales = core.constants.group is not None
-    return {
-        "step": In(Step(levels_of(core))),
-        "weights": In(core.weights_layout),
-        "activations": In(core.activations_layout),
-        **({"scales": In(core.constants.of_group(config.cols))} if has_scales else {}),
-        "terms": Out(range(core.max_terms + 1)),
-        "passes": Out(range(core.max_passes + 1)),
-        "results": Out(data.ArrayLayout(data.ArrayLayout(core.result_shape, config.cols), config.rows)),
-        **({"flags": Out(core.flags_layout)} if core.flags_layout.size else {}),
-        "done": Out(1),
-        **({"errors": Out(core.errors_layout)} if core.errors_layout.size else {}),
-    }
+__all__ = ["Engine"]
 
 
 class Engine(wiring.Component):
     """An engine: a core in the shell.
 
-    A beat is offered on ``weights`` and ``activations`` together, worked on for as many cycles as it has terms, and accepted in
-    the last of them. ``ready`` of one stream depends on ``valid`` of the others.
+    A beat is offered on ``weights`` and ``activations`` together, worked on for as many cycles as it has terms, and accepted
+    in the last of them. ``ready`` of one stream depends on ``valid`` of the others. Cycles are those of ``config.cycles``,
+    exactly.
+
+    Parameters
+    ----------
+    config : EngineConfig, optional
+        Of the core's class; the default one if None.
 
     Members
     -------
     weights, activations : In(stream)
         Operands; ``last`` in the last beat of a tile.
     scales : In(stream)
-        A beat for each group (``data.group``), accepted with the group's last term, if the scheme has group scales;
-        then, ``last`` set, one with the tile's constants (``data.tile``). Without group scales it stays on the stream
-        until the tile's results have left.
+        If groups (or passes) have scales: a beat for each, accepted with its last term; ``last`` in the last one of a tile.
+    constants : In(stream)
+        A beat for each tile, held until the tile's results have left.
     tokens : In(stream)
-        A beat for each tile, accepted with its constants; only if the scheme has constants of rows.
+        Likewise; only if the scheme has constants of rows.
     outputs : Out(stream)
         Results; ``last`` in the last beat of a tile.
     errors : Out(StructLayout)
         Sticky until ``clear_errors``. ``k_mismatch``: ``last`` of weights and activations disagree; the tile ends with
         the earlier, and only a reset brings the streams together again. ``k_too_long``: the tile has more groups, or
-        as a single one more beats, than its sums hold, and its results are wrong. ``scales_order``: ``last`` on a
-        group's scales or missing on the constants. Others: the core's.
+        as a single one more beats, than its sums hold, and its results are wrong. ``scales_order``: ``last`` of scales and of
+        the tile disagree. ``format_changed``: within a group; ``format_unsupported``: none of the engine's, worked on for a
+        term and a pass. Others: the core's.
     clear_errors : In(1)
+
+    Raises
+    ------
+    ValueError
+        If the latencies of the core's parts do not add up to ``config.timing``, which predicts the cycles.
     """
 
-    def __init__(self, core):
-        self.core = core
-        self.errors_layout = data.StructLayout({**{name: 1 for name in SHELL_ERRORS}, **core.errors_layout.members})
-        config, constants = core.config, core.constants
+    CORE: type[Core]
+    """Class of the core; a subclass for a scheme sets it."""
+
+    def __init__(self, config: EngineConfig | None = None):
+        self.config = config = config or self.CORE.CONFIG()
+        _check_config(config)
+        self.core = self.CORE(config)
+        streams = config.streams
+        self.has_scales, self.has_tokens = "scales" in streams, "tokens" in streams
+        self.has_formats = any(field.name == "format" for field in streams["weights"])
+        own_errors = ["k_mismatch", "k_too_long", *(["scales_order"] if self.has_scales else []),
+                      *(["format_changed", "format_unsupported"] if self.has_formats else [])]
         super().__init__({
-            "weights": In(stream.Signature(data.StructLayout({**core.weights_layout.members, "last": 1}))),
-            "activations": In(stream.Signature(data.StructLayout({**core.activations_layout.members, "last": 1}))),
-            "scales": In(stream.Signature(data.StructLayout({"data": constants.scales(config.cols), "last": 1}))),
-            **({} if constants.row is None else {"tokens": In(stream.Signature(constants.of_rows(config.rows)))}),
-            "outputs": Out(stream.Signature(data.StructLayout({**core.output_fields, "last": 1}))),
-            "errors": Out(self.errors_layout),
+            **{name: In(stream.Signature(payload_layout(fields))) for name, fields in streams.items() if name != "outputs"},
+            "outputs": Out(stream.Signature(payload_layout(streams["outputs"]))),
+            "errors": Out(data.StructLayout(dict.fromkeys([*own_errors, *self.core.error_names], 1))),
             "clear_errors": In(1),
-            **core.settings,
+            **self.core.settings,
         })
 
     def describe(self) -> dict[str, object]:
-        """Figures for the manifest."""
-        return self.core.describe()
+        """Figures for the manifest, in cycles unless named otherwise."""
+        config, timing = self.config, self.config.timing
+        formats = config.formats_taken.values()
+        return {
+            "terms": {work.name: work.terms for work in formats},
+            "latency_last_term_to_first_output": timing.result + timing.output,
+            "shortest_distance_of_group_ends": timing.interval,
+            "largest_k": config.largest_k,
+            "shortest_k_that_hides_the_drain": {
+                work.name: config.shortest_hiding_k(work.terms, work.passes) for work in formats},
+            **self.core.figures(),
+        }
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = self.core
-        m.submodules.sequencer = sequencer = Sequencer(levels_of(core))
+        m.submodules.sequencer = sequencer = Sequencer(core.levels)
         m.submodules.drain = drain = Drain(core)
-        activations = self._replayed(m, sequencer)
+        self._check_timing(drain)
+        activations = self.activations if core.edge is None else self._through(m, core.edge, sequencer)
         advance, last = sequencer.advance, sequencer.last
+        end = last[self.config.timing.scaled]
         self._find_ends(m, sequencer, activations.payload.last)
-        constants_due = self._take_scales(m, sequencer, drain)
+        self._offer_constants(m, drain)
         waiting = Signal()
         m.d.comb += [
-            waiting.eq(
-                last.group & (self._too_close(m, sequencer) | constants_due | self._lacks_scales())
-                | self._undrained(sequencer, drain)
-            ),
+            waiting.eq(end & (self._too_close(m, advance & end) | self._lacks_scales()) | self._undrained(sequencer, drain)),
             advance.eq(self.weights.valid & activations.valid & ~waiting),
             self.weights.ready.eq(advance & last.beat),
             activations.ready.eq(advance & last.beat),
             core.step.valid.eq(advance),
             *(core.step[name].eq(getattr(sequencer, name)) for name in ("index", "first", "last")),
-        ]
-        for name in core.weights_layout.members:
-            m.d.comb += core.weights[name].eq(self.weights.payload[name])
-        for name in core.activations_layout.members:
-            m.d.comb += core.activations[name].eq(activations.payload[name])
-        for name, member in core.settings.items():
-            inner, outer = getattr(core, name), getattr(self, name)
-            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
-        m.d.comb += [
+            *(core.weights[name].eq(self.weights.payload[name]) for name in core.weights.shape().members),
+            *(core.activations[name].eq(activations.payload[name]) for name in core.activations.shape().members),
             drain.begin.eq(advance & last.tile),
             drain.done.eq(core.done),
             drain.results.eq(core.results),
         ]
-        if core.flags_layout.size:
+        if self.has_scales:
+            m.d.comb += [core.scales[name].eq(self.scales.payload[name]) for name in core.scales.shape().members]
+            m.d.comb += self.scales.ready.eq(advance & end)
+        for name, member in core.settings.items():
+            inner, outer = getattr(core, name), getattr(self, name)
+            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+        if self.config.tile_flags:
             m.d.comb += drain.flags.eq(core.flags)
         wiring.connect(m, wiring.flipped(self.outputs), drain.outputs)
-        self._collect_errors(m, sequencer, activations, constants_due)
+        self._collect_errors(m, sequencer, activations)
         return m
 
-    def _replayed(self, m, sequencer):
-        """The activations, through a replay buffer where the core makes several passes."""
-        if self.core.max_passes == 1:
-            return self.activations
-        m.submodules.replay = replay = Replay(self.activations.payload.shape(), self.core.group_beats)
-        wiring.connect(m, wiring.flipped(self.activations), replay.i)
-        m.d.comb += [
-            replay.index.eq(sequencer.index.beat),
-            replay.again.eq(sequencer.index["pass"] != 0),
-        ]
-        return replay.o
+    def _check_timing(self, drain):
+        """The parts must take as long as the config, by which cycles are predicted, says."""
+        stated = self.config.timing
+        built = Timing(
+            interval=self.core.interval,
+            result=self.core.latency + drain.latency,
+            output=drain.unit.latency,
+            drain_beats=self.config.drain_beats,
+            kept=stated.kept,
+            scaled=stated.scaled,
+            edge=self.core.edge.latency if self.core.edge else 0,
+        )
+        if built != stated:
+            raise ValueError(f"config.timing must be what the parts of {type(self.core).__name__} add up to, {built}, "
+                             f"not {stated}")
+
+    def _through(self, m, edge, sequencer):
+        """The activations behind the core's edge."""
+        m.submodules.edge = edge
+        wiring.connect(m, wiring.flipped(self.activations), edge.i)
+        m.d.comb += [edge.index.eq(sequencer.index.beat), edge.again.eq(sequencer.index["pass"] != 0)]
+        return edge.o
 
     def _find_ends(self, m, sequencer, activations_last):
         """Where each level of the nest ends."""
         index, at_end = sequencer.index, sequencer.at_end
         tile_end = Signal()
+        terms, passes = self._work(m)
         m.d.comb += [
             tile_end.eq(self.weights.payload.last | activations_last),
-            at_end.term.eq(index.term == self.core.terms - 1),
-            at_end.beat.eq((index.beat == self.core.group_beats - 1) | tile_end),
-            at_end["pass"].eq(index["pass"] == self.core.passes - 1),
+            at_end.term.eq(index.term == terms - 1),
+            at_end.beat.eq((index.beat == self.config.group_beats - 1) | tile_end),
+            at_end["pass"].eq(index["pass"] == passes - 1),
             at_end.group.eq(tile_end),
         ]
 
-    def _too_close(self, m, sequencer):
-        """Counts the cycles since the last group's end; high while the next one may not come."""
-        remaining = Signal(range(self.core.interval))
-        with m.If(sequencer.advance & sequencer.last.group):
-            m.d.sync += remaining.eq(self.core.interval - 1)
+    def _work(self, m):
+        """Terms of the beat on ``weights`` and passes of its group; of a format that there is not, one each."""
+        taken = self.config.formats_taken
+        if not self.has_formats:
+            (work,) = taken.values()
+            return Const(work.terms), Const(work.passes)
+        terms, passes = Signal(range(self.core.terms + 1)), Signal(range(self.core.passes + 1))
+        with m.Switch(self.weights.payload.format):
+            for code, work in taken.items():
+                with m.Case(code):
+                    m.d.comb += [terms.eq(work.terms), passes.eq(work.passes)]
+            with m.Default():
+                m.d.comb += [terms.eq(1), passes.eq(1)]
+        return terms, passes
+
+    def _too_close(self, m, ends):
+        """Counts the cycles since the last end of a group (or pass); high while the next one may not come."""
+        interval = self.core.interval
+        if interval == 1:
+            return 0
+        remaining = Signal(range(interval))
+        with m.If(ends):
+            m.d.sync += remaining.eq(interval - 1)
         with m.Elif(remaining != 0):
             m.d.sync += remaining.eq(remaining - 1)
         return remaining != 0
@@ -180,52 +194,53 @@ class Engine(wiring.Component):
         return sequencer.last.tile & drain.busy
 
     def _lacks_scales(self):
-        """The scales that the end of a group needs are not there."""
-        return 0 if self.core.constants.group is None else ~self.scales.valid
+        """The scales that the end of a group (or pass) needs are not there."""
+        return ~self.scales.valid if self.has_scales else 0
 
-    def _take_scales(self, m, sequencer, drain):
-        """Scales of a group go to the core with its last term, constants to the drain.
+    def _offer_constants(self, m, drain):
+        """The tile's constants and those of its rows stay on their streams until its results have left."""
+        offered = self.constants.valid
+        m.d.comb += [drain.constants.eq(self.constants.payload), self.constants.ready.eq(drain.leaves)]
+        if self.has_tokens:
+            offered = offered & self.tokens.valid
+            m.d.comb += [drain.tokens.eq(self.tokens.payload), self.tokens.ready.eq(drain.leaves)]
+        m.d.comb += drain.offered.eq(offered)
 
-        Returns whether a beat of constants is due on ``scales``, which then blocks the scales of the next group.
-        """
-        constants = self.core.constants
-        constants_due, constants_there, taken = Signal(), Signal(), Signal()
+    def _collect_errors(self, m, sequencer, activations):
+        found, last = Signal(self.errors.shape()), sequencer.last
+        weights, advance = self.weights.payload, sequencer.advance
         m.d.comb += [
-            constants_there.eq(self.scales.valid),
-            drain.constants.eq(self.scales.payload.data.tile),
+            found.k_mismatch.eq(advance & last.beat & (weights.last != (activations.payload.last & last.group))),
+            found.k_too_long.eq(advance & (sequencer.index.group == self.config.max_groups)),
+            *(found[name].eq(self.core.errors[name]) for name in self.core.error_names),
         ]
-        if constants.row is not None:
+        if self.has_scales:
+            m.d.comb += found.scales_order.eq(self.scales.ready & (self.scales.payload.last != last.tile))
+        if self.has_formats:
+            fmt = Value.cast(weights.format)
+            before = Signal.like(fmt, name="format_before", reset_less=True)
+            with m.If(advance):
+                m.d.sync += before.eq(fmt)
             m.d.comb += [
-                constants_there.eq(self.scales.valid & self.tokens.valid),
-                self.tokens.ready.eq(taken),
-                drain.tokens.eq(self.tokens.payload),
+                found.format_changed.eq(advance & ~sequencer.first.group & (fmt != before)),
+                found.format_unsupported.eq(advance & ~fmt.matches(*self.config.formats_taken)),
             ]
-        if constants.group is None:
-            m.d.comb += [drain.load.eq(constants_there), taken.eq(drain.leaves), self.scales.ready.eq(taken)]
-            return Const(0, 1)
-        m.d.comb += [
-            self.core.scales.eq(self.scales.payload.data.group),
-            drain.load.eq(constants_due & constants_there),
-            taken.eq(drain.load),
-            self.scales.ready.eq(sequencer.advance & sequencer.last.group | taken),
-        ]
-        with m.If(sequencer.advance & sequencer.last.tile):
-            m.d.sync += constants_due.eq(1)
-        with m.Elif(taken):
-            m.d.sync += constants_due.eq(0)
-        return constants_due
-
-    def _collect_errors(self, m, sequencer, activations, constants_due):
-        found, last = Signal(self.errors_layout), sequencer.last
-        must_be_last = constants_due if self.core.constants.group is not None else 1
-        m.d.comb += [
-            found.k_mismatch.eq(
-                sequencer.advance & last.beat & (self.weights.payload.last != (activations.payload.last & last.group))
-            ),
-            found.k_too_long.eq(sequencer.advance & (sequencer.index.group == self.core.max_groups)),
-            found.scales_order.eq(self.scales.valid & self.scales.ready & (self.scales.payload.last != must_be_last)),
-        ]
-        for name in self.core.errors_layout.members:
-            m.d.comb += found[name].eq(self.core.errors[name])
         kept = Mux(self.clear_errors, 0, self.errors.as_value())
         m.d.sync += self.errors.as_value().eq(kept | found.as_value())
+
+
+def _check_config(config):
+    """Refuse what the shell cannot do."""
+    timing, formats = config.timing, config.formats_taken
+    for name in ("interval", "result", "output"):
+        check_integer(f"timing.{name}", getattr(timing, name), 1)
+    check_choice("timing.kept", timing.kept, (1, 2))
+    check_choice("timing.scaled", timing.scaled, ("group", "pass"))
+    if config.cols % config.drain:
+        raise ValueError(f"drain must divide cols {config.cols}, not be {config.drain!r}")
+    for name in ("weights", "activations", *(["scales"] if "scales" in config.streams else []), "outputs"):
+        names = [field.name for field in config.streams[name]]
+        if names[-1] != "last":
+            raise ValueError(f"streams[{name!r}] must end with 'last', not {names[-1]!r}")
+    if len(formats) > 1 and not any(field.name == "format" for field in config.streams["weights"]):
+        raise ValueError(f"streams['weights'] must have a field 'format' for {len(formats)} formats, to say which it is")

@@ -2,21 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The RSR engine: the array of its elements, its core, and the core in the shell."""
 
-from math import ceil
-
 from amaranth.hdl import Cat, Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dequant.constants import Constants
-from ..dequant.rsr import OutputUnit, out_format
+from ..dequant.rsr import RsrOutput
 from ..golden.rsr import RsrConfig
-from ..hdl.floating import Float32
 from ..hdl.pipeline import delay
 from ..hdl.place import place
+from ..hdl.shift_accumulator import ShiftAccumulator
 from ..pe.rsr import element
 from ..pe.rsr_edge import ActivationTable, FoldedDecoder, TritDecoder, select_layout
-from .engine import Engine, core_members
+from .core import Core
+from .engine import Engine
 
 __all__ = ["RsrArray", "RsrCore", "RsrEngine"]
 
@@ -24,7 +22,7 @@ __all__ = ["RsrArray", "RsrCore", "RsrEngine"]
 class RsrArray(wiring.Component):
     """The elements and, once for each row and once for all columns, what stands at the edge.
 
-    * Latency: ``config.timing.result - 1`` cycles from a tile's last beat to ``captured``. Throughput: a beat a cycle.
+    * Latency: :meth:`latency_of` the config from a tile's last beat to ``captured``. Throughput: a beat a cycle.
 
     Members
     -------
@@ -39,6 +37,12 @@ class RsrArray(wiring.Component):
     captured : Out(1)
         The sums of a tile are there; they stay until those of the next are.
     """
+
+    @staticmethod
+    def latency_of(config: RsrConfig) -> int:
+        """Cycles from a tile's last beat to its sums: operand registers, the terms' sum, the accumulator."""
+        accumulator = ShiftAccumulator.latency_of(config.accumulator_bits, config.chunk, capture=True)
+        return ActivationTable.LATENCY + config.sum_stages + accumulator
 
     def __init__(self, config: RsrConfig):
         self.config = config
@@ -55,14 +59,17 @@ class RsrArray(wiring.Component):
 
     def describe(self) -> dict[str, object]:
         """Figures for the manifest, in cycles."""
-        return {"terms": {"ternary": 1}, "latency_last_beat_to_captured": self.config.timing.result - 1}
+        return {
+            "terms": {work.name: work.terms for work in self.config.formats_taken.values()},
+            "latency_last_term_to_done": self.latency_of(self.config),
+        }
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
         tables = self._place_tables(m, platform)
         selects = self._place_decoders(m, platform)
-        stages = 1 + config.sum_stages
+        stages = ActivationTable.LATENCY + config.sum_stages
         first = delay(m, self.valid & self.first, stages, "first", reset=True)
         capture = delay(m, self.valid & self.last, stages, "capture", reset=True)
         for r in range(config.rows):
@@ -106,60 +113,37 @@ class RsrArray(wiring.Component):
         return [flat[c * size:(c + 1) * size] for c in range(config.cols)]
 
 
-class RsrCore(wiring.Component):
+class RsrCore(Core):
     """The array behind the shell's streams. A tile is one group; a beat takes one cycle."""
 
-    def __init__(self, config: RsrConfig):
-        self.config = config
-        self.group_beats = config.max_beats
-        self.max_terms = self.max_passes = self.max_groups = 1
-        self.interval = config.timing.interval
-        self.tiles_kept = config.timing.kept
-        self.weights_layout = data.StructLayout({"codes": data.ArrayLayout(config.code_bits, config.codes_per_beat)})
-        self.activations_layout = data.StructLayout({
-            "data": data.ArrayLayout(data.ArrayLayout(8, config.lanes), config.rows),
-        })
-        self.constants = self._constants()
-        self.result_shape = signed(config.accumulator_bits)
-        self.flags_layout = self.errors_layout = data.StructLayout({})
-        scaled = {"data": data.ArrayLayout(out_format(config), config.drain), "overflow": 1}
-        # golden's output_fields names the same
-        self.output_fields = scaled if config.has_scales else {"data": data.ArrayLayout(signed(32), config.drain)}
-        self.settings = {}
-        super().__init__(core_members(self))
+    CONFIG = RsrConfig
 
-    def _constants(self):
-        """An offset a column; with scales one a token, and one a column or one a tile."""
-        offset = signed(self.config.accumulator_bits)
-        if not self.config.has_scales:
-            return Constants(column=offset)
-        if self.config.granularity == "channel":
-            return Constants(column=data.StructLayout({"offset": offset, "scale": Float32}), row=Float32)
-        return Constants(column=offset, tile=data.StructLayout({"scale": Float32}), row=Float32)
+    @property
+    def latency(self) -> int:
+        """That of the array."""
+        return RsrArray.latency_of(self.config)
 
-    def output_unit(self) -> OutputUnit:
-        """What the drain sends results through."""
-        return OutputUnit(self)
+    @property
+    def interval(self) -> int:
+        """A sum is taken before the next one reaches its chunk."""
+        return ShiftAccumulator.skew_of(self.config.accumulator_bits, self.config.chunk) + 1
 
-    def describe(self) -> dict[str, object]:
-        """Figures for the manifest, in cycles unless named otherwise."""
-        config, timing = self.config, self.config.timing
-        beats = max(timing.interval, timing.drain_beats, ceil((timing.result + timing.drain_beats) / timing.kept))
+    def output_unit(self) -> RsrOutput:
+        """Adds the columns' offsets, and scales the sums unless they stay integers."""
+        return RsrOutput(self.config)
+
+    def figures(self) -> dict[str, object]:
+        """Width of the sums, and what a weight takes of its stream."""
+        config = self.config
         return {
-            "terms": {"ternary": 1},
             "accumulator_bits": config.accumulator_bits,
             "weight_bits": config.code_bits * config.codes_per_beat / (config.cols * config.lanes),
-            "latency_last_term_to_first_output": timing.result + timing.output,
-            "largest_k": config.max_beats * config.lanes,
-            "shortest_k_that_hides_the_drain": beats * config.lanes,
         }
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.array = array = RsrArray(self.config)
         m.d.comb += [
-            self.terms.eq(1),
-            self.passes.eq(1),
             array.activations.eq(self.activations.data),
             array.codes.eq(self.weights.codes),
             array.valid.eq(self.step.valid),
@@ -175,13 +159,6 @@ class RsrEngine(Engine):
     """The RSR engine: ternary weights, INT8 activations.
 
     * Throughput: ``rows * cols * lanes`` products a cycle.
-    * Cycles: ``config.cycles``, exactly.
-
-    Parameters
-    ----------
-    config : RsrConfig
     """
 
-    def __init__(self, config: RsrConfig | None = None):
-        self.config = config or RsrConfig()
-        super().__init__(RsrCore(self.config))
+    CORE = RsrCore

@@ -35,7 +35,7 @@ def serial_ports(engine, buffer_bytes: int | None = None) -> SerialPorts:
             payloads[member.flow][name] = _bits(member.signature.members["payload"].shape)
     widest = 1 << (2 * max(map(bytes_of, payloads[In].values())) - 1).bit_length()
     settings = {name: _bits(member.shape) for name, member in engine.core.settings.items()}
-    return SerialPorts(payloads[In], payloads[Out], settings, tuple(engine.errors_layout.members),
+    return SerialPorts(payloads[In], payloads[Out], settings, tuple(engine.errors.shape().members),
                        max(_BUFFER, widest) if buffer_bytes is None else buffer_bytes)
 
 

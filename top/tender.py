@@ -6,14 +6,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dequant.constants import Constants
-from ..dequant.tender import OutputUnit
+from ..dequant.tender import TenderOutput
 from ..golden.tender import TenderConfig
-from ..hdl.floating import Float32
 from ..hdl.pipeline import delay
 from ..hdl.place import place
-from ..pe.tender import ActivationPairs, PairSelects, ShiftMac, controls_of
-from .engine import Engine, core_members
+from ..pe.tender import ActivationPairs, PairSelects, ShiftMac, TenderPE, controls_of
+from .core import Core
+from .engine import Engine
 
 __all__ = ["TenderArray", "TenderCore", "TenderEngine"]
 
@@ -91,52 +90,36 @@ class TenderArray(wiring.Component):
         return rows, columns
 
 
-class TenderCore(wiring.Component):
-    """The array, and the flag of its tile. A tile is one group of the shell's schedule; members are the shell's."""
+class TenderCore(Core):
+    """The array, and the flag of its tile. A tile is one group of the shell's schedule."""
 
-    max_terms = max_passes = max_groups = 1
+    CONFIG = TenderConfig
 
     def __init__(self, config: TenderConfig):
-        self.config = config
-        self.group_beats = config.max_beats
-        self.interval = config.timing.interval
-        self.tiles_kept = config.timing.kept
-        codes = data.ArrayLayout(data.ArrayLayout(config.bits_w, config.lanes), config.cols)
-        activations = data.ArrayLayout(data.ArrayLayout(config.bits_a, config.lanes), config.rows)
-        self.weights_layout = data.StructLayout({"codes": codes})
-        self.activations_layout = data.StructLayout({"data": activations, "shift": 1, "unsigned": 1})
-        constants = ("scale", "constant", *["divisor"] * config.requantizes)
-        self.constants = Constants(column=data.StructLayout(dict.fromkeys(constants, Float32)))
-        self.result_shape = signed(config.accumulator_bits)
-        self.flags_layout = data.StructLayout({"overflow": 1})
-        result = config.output_bits if config.requantizes else Float32
-        # golden's output_fields names the same
-        self.output_fields = {"data": data.ArrayLayout(result, config.drain), "overflow": 1}
-        self.errors_layout = data.StructLayout({"overflow": 1})
-        self.settings = {}
-        super().__init__(core_members(self))
+        super().__init__(config, error_names=("overflow",))
 
-    def output_unit(self) -> OutputUnit:
-        """What the drain sends results through."""
-        return OutputUnit(self)
+    @property
+    def latency(self) -> int:
+        """The operand registers, the dot product, the accumulator; what collects overflows waits as long."""
+        return TenderPE.latency_of(self.config)
 
-    def describe(self) -> dict[str, object]:
-        """Figures for the manifest, in cycles unless named otherwise."""
-        timing, config = self.config.timing, self.config
-        return {
-            "accumulator_bits": config.accumulator_bits,
-            "dot_bits": config.dot_bits,
-            "longest_tile": config.max_beats,
-            "latency_last_beat_to_first_output": timing.result + timing.output,
-            "shortest_k_that_hides_the_drain": max(timing.result + timing.drain_beats, timing.interval) * config.lanes,
-        }
+    @property
+    def interval(self) -> int:
+        """A shadow register is read before the next tile's value enters it."""
+        return TenderPE.interval_of(self.config)
+
+    def output_unit(self) -> TenderOutput:
+        """Scales the sums, and requantizes them if the engine does so."""
+        return TenderOutput(self.config)
+
+    def figures(self) -> dict[str, object]:
+        """Widths of the sums."""
+        return {"accumulator_bits": self.config.accumulator_bits, "dot_bits": self.config.dot_bits}
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.array = array = self._array()
         m.d.comb += [
-            self.terms.eq(1),
-            self.passes.eq(1),
             array.activations.eq(self.activations.data),
             array.is_unsigned.eq(self.activations.unsigned),
             array.shift.eq(self.activations.shift),
@@ -154,7 +137,7 @@ class TenderCore(wiring.Component):
 
     def _watch_overflow(self, m, array):
         """Collect the tile's overflows; each comes ``late`` cycles behind its beat, and the results are there with the last."""
-        late = self.config.timing.result
+        late = self.latency
         starts = delay(m, self.step.valid & self.step.first.tile, late, "starts", reset=True)
         ends = delay(m, self.step.valid & self.step.last.tile, late, "ends", reset=True)
         so_far, met, kept = Signal(reset_less=True), Signal(), Signal(reset_less=True)
@@ -171,13 +154,6 @@ class TenderEngine(Engine):
     """The Tender engine: weights and activations in INT4 or INT8, channel groups whose scales are a factor 2 apart.
 
     * Throughput: ``rows * cols * lanes`` products a cycle; a shift costs none.
-    * Cycles: ``config.cycles``, exactly.
-
-    Parameters
-    ----------
-    config : TenderConfig
     """
 
-    def __init__(self, config: TenderConfig | None = None):
-        self.config = config or TenderConfig()
-        super().__init__(TenderCore(self.config))
+    CORE = TenderCore

@@ -12,6 +12,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..golden.tender import TenderConfig
+from ..hdl.layouts import payload_layout
 
 __all__ = ["Reorder"]
 
@@ -71,8 +72,7 @@ class Reorder(wiring.Component):
             "read": Out(1),
             "data_a": In(words_a),
             "data_w": In(words_w),
-            "activations": Out(stream.Signature(data.StructLayout({"data": words_a, "shift": 1, "unsigned": 1, "last": 1}))),
-            "weights": Out(stream.Signature(data.StructLayout({"codes": words_w, "last": 1}))),
+            **{name: Out(stream.Signature(payload_layout(config.streams[name]))) for name in ("activations", "weights")},
         })
 
     def elaborate(self, platform):

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of a BitMoD engine, the widths and latencies that follow from them, and the checks of its operands."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 
-from ..schedule import GroupSchedule, Predicted, Schedule, Timing
+from ..config import EngineConfig, Work, chunk_skew
+from ..parameters import check_choice, check_integer
+from ..schedule import GroupSchedule, Schedule, Timing
+from ..streams import BINARY16, BINARY32, Field, unsigned
 from .formats import DEFAULT_SPECIAL_VALUES, Format, max_partial, two_terms
 from .quantizer import QuantizedWeight
 
@@ -18,12 +21,15 @@ MANTISSA_BITS = 11
 """Significand of binary16 with the hidden bit."""
 LARGEST_SPECIAL_VALUE = 8 + 16
 """Both terms of a special value at their largest."""
+ALIGN_STAGES, MAC_STAGES = 2, 3
+"""Cycles from an activation to its aligned form, and from there to the group's sum."""
+FORMAT_BITS, SELECTOR_BITS = 3, 2
 MAX_K = 2**20
 """Longest reduction that the engine's counters and exponents are checked for."""
 
 
 @dataclass(frozen=True)
-class BitModConfig(Predicted):
+class BitModConfig(EngineConfig):
     """Parameters of a BitMoD engine: one object for golden model, packer and RTL.
 
     Parameters
@@ -71,40 +77,25 @@ class BitModConfig(Predicted):
     sum_stages: int = 5
     output_stages: int = 4
 
-    ALIGN_STAGES = 2
-    MAC_STAGES = 3
+    result = BINARY32
+    tile_flags = ("nonfinite",)
 
     def __post_init__(self) -> None:
-        integers = ("rows", "cols", "lanes", "drain", "max_k", "sum_stages", "output_stages")
-        for name in (*integers, "group_size", "scale_bits", "guard_bits", "dequant_chunk"):
-            value = getattr(self, name)
-            if name == "dequant_chunk" and value is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer{' or None' * (name == 'dequant_chunk')}, not {value!r}")
-            if name in integers and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value!r}")
-        if self.group_size not in (32, 64, 128, 256):
-            raise ValueError(f"group_size must be 32, 64, 128 or 256, not {self.group_size!r}")
+        for name in ("rows", "cols", "lanes", "drain", "max_k"):
+            check_integer(name, getattr(self, name), 1)
+        check_integer("group_size", self.group_size)
+        check_choice("group_size", self.group_size, (32, 64, 128, 256), "32, 64, 128 or 256")
         if self.group_size % self.lanes:
             raise ValueError(f"lanes must divide group_size {self.group_size}, not be {self.lanes!r}")
-        if self.scale_bits not in range(2, 9):
-            raise ValueError(f"scale_bits must be 2 to 8, not {self.scale_bits!r}")
-        if self.guard_bits not in range(14):
-            raise ValueError(f"guard_bits must be 0 to 13, not {self.guard_bits!r}")
-        if self.cols % self.drain:
-            raise ValueError(f"drain must divide cols {self.cols}, not be {self.drain!r}")
-        if self.output not in ("float32", "float16"):
-            raise ValueError(f"output must be 'float32' or 'float16', not {self.output!r}")
-        if self.dequant_chunk is not None and self.dequant_chunk < 1:
-            raise ValueError(f"dequant_chunk must be None or at least 1, not {self.dequant_chunk!r}")
+        check_integer("scale_bits", self.scale_bits, 2, 8)
+        check_integer("guard_bits", self.guard_bits, 0, 13)
+        self._check_drain()
+        check_choice("output", self.output, ("float32", "float16"), "'float32' or 'float16'")
+        check_integer("dequant_chunk", self.dequant_chunk, 1, rule="None or at least 1", optional=True)
         self._check_formats()
-        if self.max_k > MAX_K:
-            raise ValueError(f"max_k must be at most {MAX_K}, not {self.max_k!r}")
-        if self.sum_stages > 6:
-            raise ValueError(f"sum_stages must be 1 to 6, not {self.sum_stages!r}")
-        if self.output_stages not in range(3, 27):
-            raise ValueError(f"output_stages must be 3 to 26, not {self.output_stages!r}")
+        check_integer("max_k", self.max_k, None, MAX_K, rule=f"at most {MAX_K}")
+        check_integer("sum_stages", self.sum_stages, 1, 6)
+        check_integer("output_stages", self.output_stages, 3, 26)
 
     def _check_formats(self) -> None:
         if isinstance(self.formats, str) or not isinstance(self.formats, Iterable):
@@ -129,6 +120,38 @@ class BitModConfig(Predicted):
     def special_values(self) -> dict[Format, tuple[int, int, int, int]]:
         """Contents of the special-value registers by format."""
         return {Format.FP3: self.special_fp3, Format.FP4: self.special_fp4}
+
+    @property
+    def float_formats(self) -> tuple[Format, ...]:
+        """The formats of this engine that have special values."""
+        return tuple(fmt for fmt in (Format.FP3, Format.FP4) if fmt in self.formats)
+
+    @property
+    def formats_taken(self) -> Mapping[int, Work]:
+        """Those of ``formats``."""
+        return {fmt.value: Work(fmt.name, fmt.terms) for fmt in self.formats}
+
+    @property
+    def streams(self) -> Mapping[str, Sequence[Field]]:
+        """Payload of each stream.
+
+        Codes are [cols][lanes]; selectors matter in a group's first beat only, and are there if a format has special values.
+        A group has a scale code, a column a channel scale.
+        """
+        last, cols, lanes = Field("last"), self.cols, self.lanes
+        output = BINARY32 if self.output == "float32" else BINARY16
+        return {
+            "weights": (
+                Field("codes", self.code_bits, (cols, lanes)),
+                *([Field("selectors", SELECTOR_BITS, cols)] if self.float_formats else []),
+                Field("format", unsigned(FORMAT_BITS, Format)),
+                last,
+            ),
+            "activations": (Field("data", BINARY16, (self.rows, lanes)), last),
+            "scales": (Field("codes", self.scale_bits, cols), last),
+            "constants": (Field("columns", BINARY32, cols),),
+            "outputs": (Field("data", output, self.drain), Field("nonfinite"), Field("overflow"), last),
+        }
 
     @property
     def code_bits(self) -> int:
@@ -175,22 +198,21 @@ class BitModConfig(Predicted):
     @property
     def dequant_cycles(self) -> int:
         """Cycles of a bit-serial dequantization, the skew of its chunks included."""
-        chunks = 1 if self.dequant_chunk is None else ceil(self.product_bits / self.dequant_chunk)
-        return self.scale_bits + chunks - 1
+        return self.scale_bits + chunk_skew(self.product_bits, self.dequant_chunk)
 
     @property
     def timing(self) -> Timing:
-        """Latencies of the engine; the RTL is built from the same stages and the benches assert the cycles.
+        """Latencies of the engine.
 
         Group ends keep a distance: the dequantizers' results are visited row by row before the next ones replace them, a
         column's scale register is empty before the next code enters it, and a row's sum is written before it is read again.
         """
-        capture = self.ALIGN_STAGES + self.MAC_STAGES + 1
+        capture = ALIGN_STAGES + MAC_STAGES + 1
         return Timing(
             interval=max(self.dequant_cycles + self.rows - 1, capture + self.scale_bits - 1, self.sum_stages + 1),
             result=capture + self.dequant_cycles + self.sum_stages + 1,
             output=self.output_stages,
-            drain_beats=self.rows * self.cols // self.drain,
+            drain_beats=self.drain_beats,
         )
 
     def schedule(self, qweight: QuantizedWeight, activations: object = None) -> Schedule:
@@ -200,7 +222,7 @@ class BitModConfig(Predicted):
         groups = []
         for index, fmt in enumerate(map(Format, qweight.group_formats)):
             elements = min(self.group_size, k - index * self.group_size)
-            groups.append(GroupSchedule(elements, ceil(elements / self.lanes), fmt.terms, format=fmt.name))
+            groups.append(GroupSchedule(elements, ceil(elements / self.lanes), fmt.terms))
         return Schedule(tuple(groups))
 
 

@@ -96,14 +96,7 @@ def matmul(
     if not flags:
         return y
     nonfinite = np.broadcast_to(_fields(x)[3].any(axis=1)[:, None], y.shape)
-    return y, Flags(*(_any_in_tile(mask, config) for mask in (nonfinite, overflow)))
-
-
-def _any_in_tile(mask: np.ndarray, config: BitModConfig) -> np.ndarray:
-    m, n = mask.shape
-    mask = np.pad(mask, ((0, -m % config.rows), (0, -n % config.cols)))
-    tiles = mask.reshape(mask.shape[0] // config.rows, config.rows, -1, config.cols)
-    return tiles.any(axis=(1, 3))
+    return y, Flags(*map(config.tiles(*y.shape).any, (nonfinite, overflow)))
 
 
 def _exact_weight(qweight: QuantizedWeight) -> np.ndarray:

@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of an RSR engine, the widths and latencies that follow from them, and the checks of its operands."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 
-from ..schedule import GroupSchedule, Predicted, Schedule, Timing
+from ..config import EngineConfig, Work, chunk_skew
+from ..parameters import check_choice, check_integer
+from ..schedule import GroupSchedule, Schedule, Timing
+from ..streams import BINARY16, BINARY32, Field, Number, signed
 from .codes import folded_bits
 from .quantizer import GRANULARITIES, QuantizedWeight
 
@@ -21,7 +25,7 @@ MAX_K = 2**16
 
 
 @dataclass(frozen=True)
-class RsrConfig(Predicted):
+class RsrConfig(EngineConfig):
     """Parameters of an RSR engine: one object for golden model, packer and RTL.
 
     Parameters
@@ -68,29 +72,53 @@ class RsrConfig(Predicted):
     product_stages: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("rows", "cols", "lanes", "mu", "drain", "max_k", "sum_stages", "chunk", "product_stages"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value!r}")
+        for name in ("rows", "cols", "lanes", "drain", "max_k", "chunk"):
+            check_integer(name, getattr(self, name), 1)
         for name, choices in (("form", FORMS), ("select", SELECTS), ("output", OUTPUTS), ("granularity", GRANULARITIES)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
-        if self.mu not in range(2, 6):
-            raise ValueError(f"mu must be 2 to 5, not {self.mu!r}")
+            check_choice(name, getattr(self, name), choices, f"one of {', '.join(choices)}")
+        for name, low, high in (("mu", 2, 5), ("sum_stages", 1, 8), ("product_stages", 1, 24)):
+            check_integer(name, getattr(self, name), low, high)
         if self.form == "lookup" and self.lanes % self.mu:
             raise ValueError(f"lanes must be a multiple of mu {self.mu}, not {self.lanes!r}")
         if self.select == "binary" and (self.form != "lookup" or self.mu != 2 or self.sum_stages < 2):
             raise ValueError("select must be 'one_hot', unless form is 'lookup', mu 2 and sum_stages at least 2, not 'binary'")
-        if self.cols % self.drain:
-            raise ValueError(f"drain must divide cols {self.cols}, not be {self.drain!r}")
+        self._check_drain()
         if not self.lanes <= self.max_k <= MAX_K:
             raise ValueError(f"max_k must be lanes {self.lanes} to {MAX_K}, not {self.max_k!r}")
-        if self.sum_stages > 8:
-            raise ValueError(f"sum_stages must be 1 to 8, not {self.sum_stages!r}")
-        if self.product_stages > 24:
-            raise ValueError(f"product_stages must be 1 to 24, not {self.product_stages!r}")
+
+    @property
+    def formats_taken(self) -> Mapping[int, Work]:
+        """One."""
+        return {0: Work("ternary")}
+
+    @property
+    def group_beats(self) -> int:
+        """Most beats of a tile, which is one group of the shell's schedule."""
+        return ceil(self.max_k / self.lanes)
+
+    @property
+    def result(self) -> Number:
+        """A sum, without its column's offset."""
+        return signed(self.accumulator_bits)
+
+    @property
+    def streams(self) -> Mapping[str, Sequence[Field]]:
+        """Payload of each stream.
+
+        ``weights`` are the trits [cols][lanes] in order, five a byte or folded by mu. A column has an offset and, per channel,
+        a scale; per tensor there is one for the tile. Tokens have scales too, unless results are the sums.
+        """
+        last, offset, scale = Field("last"), Field("offset", signed(self.accumulator_bits)), Field("scale", BINARY32)
+        per_channel = self.has_scales and self.granularity == "channel"
+        columns = Field("columns", (offset, scale) if per_channel else offset.element, self.cols)
+        output = {"float32": BINARY32, "float16": BINARY16, "int32": signed(32)}[self.output]
+        return {
+            "weights": (Field("codes", self.code_bits, self.codes_per_beat), last),
+            "activations": (Field("data", 8, (self.rows, self.lanes)), last),
+            "constants": (columns, *([Field("common", (scale,))] if self.has_scales and not per_channel else [])),
+            **({"tokens": (Field("rows", BINARY32, self.rows),)} if self.has_scales else {}),
+            "outputs": (Field("data", output, self.drain), *([Field("overflow")] if self.has_scales else []), last),
+        }
 
     @property
     def group(self) -> int:
@@ -119,13 +147,8 @@ class RsrConfig(Predicted):
 
     @property
     def accumulator_bits(self) -> int:
-        """Width of a sum, sign included: +128 K, from -128 times -1, fits."""
-        return (128 * self.max_k).bit_length() + 1
-
-    @property
-    def max_beats(self) -> int:
-        """Most beats of a tile."""
-        return ceil(self.max_k / self.lanes)
+        """Width of a sum, sign included: +128 K, from -128 times -1, fits for as many whole beats as a tile may have."""
+        return (128 * self.largest_k).bit_length() + 1
 
     @property
     def has_scales(self) -> bool:
@@ -139,17 +162,17 @@ class RsrConfig(Predicted):
 
     @property
     def timing(self) -> Timing:
-        """Latencies of the engine; the RTL is built from the same stages and the benches assert the cycles.
+        """Latencies of the engine.
 
         A result: operands are registered, summed up in the heap, added chunk by chunk, taken into the shadow registers and
         from there into those of the drain. Tiles end so far apart that a sum is taken before the next one reaches its chunk.
         """
-        skew = ceil(self.accumulator_bits / self.chunk) - 1
+        skew = chunk_skew(self.accumulator_bits, self.chunk)
         return Timing(
-            interval=max(2, skew + 1),
+            interval=skew + 1,
             result=1 + self.sum_stages + skew + 3,
             output=self.output_stages,
-            drain_beats=self.rows * self.cols // self.drain,
+            drain_beats=self.drain_beats,
             kept=2,
         )
 
@@ -157,7 +180,7 @@ class RsrConfig(Predicted):
         """One group: all of K, a term for each beat. The activations do not matter to this scheme."""
         check_weight(qweight, self)
         k = qweight.shape[1]
-        return Schedule((GroupSchedule(k, ceil(k / self.lanes), 1, format="ternary"),))
+        return Schedule((GroupSchedule(k, ceil(k / self.lanes), 1),))
 
 
 def check_weight(qweight: QuantizedWeight, config: RsrConfig) -> None:

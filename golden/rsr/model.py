@@ -54,7 +54,7 @@ def matmul(
     y, overflow = sums.astype(np.int32), np.zeros(sums.shape, bool)
     if config.has_scales:
         y, overflow = _scale(sums, x.scales[:, None], qweight.scales[None, :], np.dtype(config.output))
-    return (y, Flags(_any_in_tile(overflow, config))) if flags else y
+    return (y, Flags(config.tiles(*y.shape).any(overflow))) if flags else y
 
 
 def _scale(sums: np.ndarray, token_scales: np.ndarray, weight_scales: np.ndarray, dtype: np.dtype):
@@ -64,13 +64,6 @@ def _scale(sums: np.ndarray, token_scales: np.ndarray, weight_scales: np.ndarray
     infinite = np.broadcast_to(infinite, sums.shape) & (sums != 0)
     y, overflow = scale_round(sums.astype(np.float32), np.where(np.isinf(scales), np.float32(0), scales), dtype)
     return np.where(infinite, np.copysign(np.inf, sums).astype(dtype), y), overflow | infinite
-
-
-def _any_in_tile(mask: np.ndarray, config: RsrConfig) -> np.ndarray:
-    m, n = mask.shape
-    mask = np.pad(mask, ((0, -m % config.rows), (0, -n % config.cols)))
-    tiles = mask.reshape(mask.shape[0] // config.rows, config.rows, -1, config.cols)
-    return tiles.any(axis=(1, 3))
 
 
 def reference(x: np.ndarray | QuantizedActivations, qweight: QuantizedWeight) -> np.ndarray:

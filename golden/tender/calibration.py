@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..parameters import check_choice
 from .quantizer import (
     Calibration,
-    check_choice,
     check_sign,
     check_site,
     chunks_of,

@@ -2,23 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of a Tender engine, the beats of its tiles, its latencies, and the checks of its operands."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 
 import numpy as np
 
-from ..schedule import GroupSchedule, Predicted, Schedule, Timing
-from .quantizer import BITS, Decomposed, QuantizedWeight, check_choice
+from ..config import EngineConfig, Work, chunk_skew
+from ..parameters import check_choice, check_integer
+from ..schedule import GroupSchedule, Schedule, Timing
+from ..streams import BINARY32, Field, Number, signed, unsigned
+from .quantizer import BITS, Decomposed, QuantizedWeight
 
 __all__ = ["Beats", "TenderConfig", "beats_of", "check_operands"]
 
 OUTPUTS = ("float32", "int4", "uint4", "int8", "uint8")
 """Formats of results."""
+RESCALE_STAGES = 7
+"""Cycles from a sum to its scaled form."""
 
 
 @dataclass(frozen=True)
-class TenderConfig(Predicted):
+class TenderConfig(EngineConfig):
     """Parameters of a Tender engine: one object for golden model, packer and RTL.
 
     The number of channel groups is none of them: the engine takes a shift with any beat.
@@ -57,30 +63,50 @@ class TenderConfig(Predicted):
     chunk: int | None = 8
     output: str = "float32"
 
-    RESCALE_STAGES = 7
+    tile_flags = ("overflow",)
 
     def __post_init__(self) -> None:
-        check_choice("bits_w", self.bits_w, BITS)
-        check_choice("bits_a", self.bits_a, BITS)
-        check_choice("output", self.output, OUTPUTS)
-        ranges = {
-            "rows": (1, None), "cols": (1, None), "lanes": (1, 256), "accumulator_bits": (16, 32), "drain": (1, None),
-            "max_beats": (1, 2**24), "dot_stages": (1, 8), "chunk": (2, None),
-        }
+        for name, choices in (("bits_w", BITS), ("bits_a", BITS), ("output", OUTPUTS)):
+            check_choice(name, getattr(self, name), choices)
+        for name in ("rows", "cols", "drain"):
+            check_integer(name, getattr(self, name), 1)
+        ranges = {"lanes": (1, 256), "accumulator_bits": (16, 32), "max_beats": (1, 2**24), "dot_stages": (1, 8)}
         for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            optional = name in ("dot_stages", "chunk")
-            if optional and value is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer{' or None' * optional}, not {value!r}")
-            if value < low or high is not None and value > high:
-                raise ValueError(f"{name} must be at least {low}{f' and at most {high}' if high else ''}, not {value!r}")
-        if self.cols % self.drain:
-            raise ValueError(f"drain must divide cols {self.cols}, not be {self.drain!r}")
+            check_integer(name, getattr(self, name), low, high, rule=f"at least {low} and at most {high}",
+                          optional=name == "dot_stages")
+        check_integer("chunk", self.chunk, 2, optional=True)
+        self._check_drain()
         if self.dot_bits > self.accumulator_bits:
             raise ValueError(f"accumulator_bits must be at least {self.dot_bits}, the bits of a beat's dot product, "
                              f"not {self.accumulator_bits!r}")
+
+    @property
+    def formats_taken(self) -> Mapping[int, Work]:
+        """One."""
+        return {0: Work(f"INT{self.bits_w}")}
+
+    @property
+    def group_beats(self) -> int:
+        """Most beats of a tile, which is one group of the shell's schedule."""
+        return self.max_beats
+
+    @property
+    def result(self) -> Number:
+        """A sum."""
+        return signed(self.accumulator_bits)
+
+    @property
+    def streams(self) -> Mapping[str, Sequence[Field]]:
+        """Payload of each stream; codes are [cols][lanes]. Without requantization results are binary32."""
+        last, cols, lanes = Field("last"), self.cols, self.lanes
+        output = unsigned(self.output_bits) if self.requantizes else BINARY32
+        terms = ("scale", "constant", *(["divisor"] if self.requantizes else []))
+        return {
+            "weights": (Field("codes", self.bits_w, (cols, lanes)), last),
+            "activations": (Field("data", self.bits_a, (self.rows, lanes)), Field("shift"), Field("unsigned"), last),
+            "constants": (Field("columns", tuple(Field(name, BINARY32) for name in terms), cols),),
+            "outputs": (Field("data", output, self.drain), Field("overflow"), last),
+        }
 
     @property
     def dot_bits(self) -> int:
@@ -100,7 +126,7 @@ class TenderConfig(Predicted):
     @property
     def output_stages(self) -> int:
         """Cycles from a sum to its result: the rescale, and a division of two bits more than it keeps."""
-        return self.RESCALE_STAGES + (self.output_bits + 4 if self.requantizes else 0)
+        return RESCALE_STAGES + (self.output_bits + 4 if self.requantizes else 0)
 
     @property
     def dot_latency(self) -> int:
@@ -110,11 +136,11 @@ class TenderConfig(Predicted):
     @property
     def skew(self) -> int:
         """Cycles by which an accumulator's last chunk works later than the first."""
-        return 0 if self.chunk is None else ceil(self.accumulator_bits / self.chunk) - 1
+        return chunk_skew(self.accumulator_bits, self.chunk)
 
     @property
     def timing(self) -> Timing:
-        """Latencies of the engine; the RTL is built from the same stages and the benches assert the cycles.
+        """Latencies of the engine.
 
         Tiles keep a distance: a chunk's shadow register is read before the next tile's value enters it.
         """
@@ -122,7 +148,7 @@ class TenderConfig(Predicted):
             interval=self.skew + 2,
             result=1 + self.dot_latency + self.skew + 2,
             output=self.output_stages,
-            drain_beats=self.rows * self.cols // self.drain,
+            drain_beats=self.drain_beats,
         )
 
     def schedule(self, qweight: QuantizedWeight, activations: Decomposed) -> tuple[Schedule, ...]:
@@ -130,7 +156,7 @@ class TenderConfig(Predicted):
         check_operands(activations, qweight, self)
         k, schedules = qweight.shape[1], []
         for chunk in range(len(activations.xq)):
-            group = GroupSchedule(k, len(beats_of(activations, chunk, self.lanes).shifts), 1, format=f"int{self.bits_w}")
+            group = GroupSchedule(k, len(beats_of(activations, chunk, self.lanes).shifts), 1)
             schedules += ceil(activations.rows_of(chunk) / self.rows) * [Schedule((group,))]
         return tuple(schedules)
 

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..floating import scale_add
+from ..parameters import check_choice
 from .config import TenderConfig, beats_of, check_operands
-from .quantizer import BITS, Decomposed, QuantizedWeight, check_choice, divide_and_round
+from .quantizer import BITS, Decomposed, QuantizedWeight, divide_and_round
 from .streams import check_divisors, constants
 
 __all__ = [
@@ -147,7 +148,7 @@ def matmul(
         beats = beats_of(decomposed, chunk, config.lanes)
         acc, overflow = _accumulate_wrapped(decomposed, qweight, chunk, beats, config)
         y.append(_finish(acc, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config))
-        masks.append(_any_in_tile(overflow, config))
+        masks.append(config.tiles(*overflow.shape).any(overflow))
     y = np.concatenate(y)
     return (y, Flags(np.concatenate(masks))) if flags else y
 
@@ -184,12 +185,6 @@ def _accumulate_wrapped(decomposed, qweight, chunk, beats, config):
     for acc, total in _steps(decomposed, qweight, chunk, beats, wrap):
         overflow |= acc != total
     return acc, overflow
-
-
-def _any_in_tile(mask: np.ndarray, config: TenderConfig) -> np.ndarray:
-    m, n = mask.shape
-    mask = np.pad(mask, ((0, -m % config.rows), (0, -n % config.cols)))
-    return mask.reshape(mask.shape[0] // config.rows, config.rows, -1, config.cols).any(axis=(1, 3))
 
 
 def error_bound(

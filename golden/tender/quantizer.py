@@ -7,18 +7,18 @@ maxima and scales in the dtype of the input, the division of signed data in floa
 input. Source: Tender (ISCA 2024, arXiv 2406.12930), section III, and the code published with it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+from ..parameters import check_choice
 
 __all__ = [
     "BITS",
     "Calibration",
     "Decomposed",
     "QuantizedWeight",
-    "check_choice",
     "check_sign",
     "check_site",
     "chunks_of",
@@ -158,13 +158,6 @@ class Calibration:
             raise ValueError(f"chunk must be one of the {len(self.tmax)} calibrated, not {chunk!r}")
         bias = None if self.bias is None else self.bias[chunk:]
         return Calibration(bias, self.tmax[chunk:], self.group_index[chunk:], self.groups)
-
-
-def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """Raise ValueError unless the value is one of the choices, by type too."""
-    choices = tuple(choices)
-    if not any(value is choice or type(value) is type(choice) and value == choice for choice in choices):
-        raise ValueError(f"{name} must be one of {choices}, not {value!r}")
 
 
 def finite_matrix(name: str, array: np.ndarray, axes: str) -> np.ndarray:

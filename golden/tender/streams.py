@@ -1,54 +1,22 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The exact words of a Tender engine's streams, tile by tile (N outer, M inner), and their inverse.
+"""The exact words of a Tender engine's streams, tile by tile, and their inverse.
 
 A chunk of rows has its own order of channels, so weights are sent in it, again for each tile. Padding is neutral: zero
 codes, zero activations, zero scales and constants.
 """
 
-from math import ceil
-
 import numpy as np
 
-from ..streams import Field, pack_beats, unpack_beats
+from ..streams import check_beats, last_of, pack_beats, unpack_beats
+from ..tiles import Order, Tiles
 from .config import Beats, TenderConfig, beats_of, check_operands
 from .quantizer import Decomposed, QuantizedWeight
 
-__all__ = [
-    "activation_fields",
-    "check_divisors",
-    "constants",
-    "output_fields",
-    "pack",
-    "pack_outputs",
-    "scale_fields",
-    "unpack",
-    "unpack_outputs",
-    "weight_fields",
-]
+__all__ = ["check_divisors", "constants", "pack", "pack_outputs", "unpack", "unpack_outputs"]
 
 SMALLEST, LARGEST_SCALE, LARGEST_CONSTANT = 2.0**-100, 2.0**90, 2.0**126
 """With constants in these ranges no result is subnormal or infinite: the output unit needs no case for them."""
-
-
-def weight_fields(config: TenderConfig) -> list[Field]:
-    """Payload of ``weights``; codes are [cols][lanes]."""
-    return [Field("codes", config.bits_w, config.cols * config.lanes), Field("last", 1)]
-
-
-def activation_fields(config: TenderConfig) -> list[Field]:
-    """Payload of ``activations``; data are [rows][lanes]."""
-    return [Field("data", config.bits_a, config.rows * config.lanes), Field("shift", 1), Field("unsigned", 1), Field("last", 1)]
-
-
-def scale_fields(config: TenderConfig) -> list[Field]:
-    """Payload of ``scales``, all binary32: for each column scale, constant and, if the engine requantizes, divisor."""
-    return [Field("data", 32, (2 + config.requantizes) * config.cols), Field("last", 1)]
-
-
-def output_fields(config: TenderConfig) -> list[Field]:
-    """Payload of ``outputs``."""
-    return [Field("data", config.output_bits, config.drain), Field("overflow", 1), Field("last", 1)]
 
 
 def constants(
@@ -99,14 +67,9 @@ def check_divisors(divisors: np.ndarray | None, decomposed: Decomposed, n: int, 
         raise ValueError("divisors must be 0 or positive normal float32 numbers")
 
 
-def _last(beats: int) -> np.ndarray:
-    return np.arange(beats) == beats - 1
-
-
-def _columns(array: np.ndarray, config: TenderConfig) -> np.ndarray:
-    """[N, ...] to [tiles, cols, ...]."""
-    padded = np.pad(array, ((0, -len(array) % config.cols),) + ((0, 0),) * (array.ndim - 1))
-    return padded.reshape(-1, config.cols, *array.shape[1:])
+def _chunk_of_tiles(decomposed: Decomposed, tiles: Tiles) -> list[int]:
+    """Chunk of each tile of rows; a tile never spans two."""
+    return [i * tiles.rows // decomposed.xq.shape[1] for i in range(tiles.m_tiles)]
 
 
 def pack(
@@ -116,50 +79,46 @@ def pack(
     correction: np.ndarray | None = None,
     bias: np.ndarray | None = None,
     divisors: np.ndarray | None = None,
+    order: Order = "n_outer",
 ) -> dict[str, np.ndarray]:
-    """Words of ``weights``, ``activations`` and ``scales`` for a whole product; arguments as of :func:`matmul`."""
+    """Words of ``weights``, ``activations``, ``constants`` for a whole product; arguments as of :func:`matmul`."""
     check_operands(decomposed, qweight, config)
     check_divisors(divisors, decomposed, qweight.shape[0], config)
+    tiles = config.tiles(decomposed.rows, qweight.shape[0], order)
     terms = correction, bias, divisors
-    parts = [_pack_chunk(decomposed, qweight, config, chunk, terms) for chunk in range(len(decomposed.xq))]
-    n_tiles = ceil(qweight.shape[0] / config.cols)
-    weights, scales = ([part[name][tile] for tile in range(n_tiles) for part in parts for _ in range(part["m_tiles"])]
-                       for name in ("weights", "scales"))
-    activations = np.concatenate([part["activations"] for part in parts])
+    parts = [_pack_chunk(decomposed, qweight, config, chunk, terms, tiles) for chunk in range(len(decomposed.xq))]
+    chunks = _chunk_of_tiles(decomposed, tiles)
     return {
-        "weights": np.concatenate(weights),
-        "activations": np.tile(activations, (n_tiles, 1)),
-        "scales": np.concatenate(scales),
+        "weights": np.concatenate([parts[chunks[i]]["weights"][j] for i, j in tiles.places]),
+        "activations": tiles.send_rows([tile for part in parts for tile in part["activations"]]),
+        "constants": np.concatenate([parts[chunks[i]]["constants"][j] for i, j in tiles.places]),
     }
 
 
-def _pack_chunk(decomposed, qweight, config, chunk, terms):
-    """Words of a chunk: weights and scales for each tile of columns, activations of all its tiles of rows."""
+def _pack_chunk(decomposed, qweight, config, chunk, terms, tiles):
+    """Words of a chunk: weights and constants for each tile of columns, activations for each of its tiles of rows."""
     beats = beats_of(decomposed, chunk, config.lanes)
     count, rows = len(beats.shifts), decomposed.rows_of(chunk)
-    codes = np.pad(qweight.codes, ((0, 0), (0, 1)))[:, beats.flat].reshape(-1, count, config.lanes)
-    words = constants(decomposed, qweight, chunk, beats, *terms)
-    words = _columns(np.stack(words, axis=1).view(np.uint32).astype(np.int64), config)
+    codes = tiles.split_columns(np.pad(qweight.codes, ((0, 0), (0, 1)))[:, beats.flat].reshape(-1, count, config.lanes))
+    columns = config.streams["constants"][0].element
+    values = {field.name: tiles.split_columns(term) for field, term in
+              zip(columns, constants(decomposed, qweight, chunk, beats, *terms), strict=True)}
+    words = pack_beats(config.streams["constants"], columns=values)
     xq = np.pad(decomposed.xq[chunk, :rows], ((0, -rows % config.rows), (0, 1)))[:, beats.flat]
-    tiles = xq.reshape(-1, config.rows, count, config.lanes).transpose(0, 2, 1, 3)
-    # An unsigned number above the signed range has the bits of a negative one.
-    bits = (tiles.astype(np.int64) + 2 ** (config.bits_a - 1)) % 2**config.bits_a - 2 ** (config.bits_a - 1)
+    xq = xq.reshape(-1, config.rows, count, config.lanes).transpose(0, 2, 1, 3)
+    activations = config.streams["activations"]
+    flags = {"shift": beats.shifts, "unsigned": np.full(count, int(decomposed.unsigned)), "last": last_of(count)}
     return {
-        "m_tiles": len(tiles),
-        "weights": [pack_beats(weight_fields(config), codes=tile.transpose(1, 0, 2).reshape(count, -1), last=_last(count))
-                    for tile in _columns(codes, config)],
-        "scales": [pack_beats(scale_fields(config), data=tile.reshape(1, -1), last=_last(1)) for tile in words],
-        "activations": pack_beats(
-            activation_fields(config),
-            data=bits.reshape(len(tiles) * count, -1),
-            shift=np.tile(beats.shifts, len(tiles)),
-            unsigned=np.full(len(tiles) * count, int(decomposed.unsigned)),
-            last=np.tile(_last(count), len(tiles)),
-        ),
+        "weights": [pack_beats(config.streams["weights"], codes=tile.transpose(1, 0, 2), last=last_of(count))
+                    for tile in codes],
+        "constants": words[:, None],
+        "activations": [pack_beats(activations, data=tile, **flags) for tile in xq],
     }
 
 
-def unpack(words: dict[str, np.ndarray], decomposed: Decomposed, n: int, config: TenderConfig) -> dict[str, np.ndarray]:
+def unpack(
+    words: dict[str, np.ndarray], decomposed: Decomposed, n: int, config: TenderConfig, order: Order = "n_outer"
+) -> dict[str, np.ndarray]:
     """Undo :func:`pack`, by the order of channels that ``decomposed`` gives.
 
     Returns
@@ -168,32 +127,33 @@ def unpack(words: dict[str, np.ndarray], decomposed: Decomposed, n: int, config:
         ``codes`` int8 [C, N, K], ``xq`` int16 [rows, K], ``scales`` and ``constants`` float32 [C, N], all of the first tile
         that carries them.
     """
-    chunks, _, k = decomposed.xq.shape
+    chunks, chunk_size, k = decomposed.xq.shape
+    tiles = config.tiles(decomposed.rows, n, order)
     layout = [beats_of(decomposed, chunk, config.lanes) for chunk in range(chunks)]
-    m_tiles = [ceil(decomposed.rows_of(chunk) / config.rows) for chunk in range(chunks)]
-    n_tiles = ceil(n / config.cols)
-    per_pass = sum(tiles * len(beats.shifts) for tiles, beats in zip(m_tiles, layout, strict=True))
-    for stream, beats in (("weights", per_pass), ("activations", per_pass), ("scales", sum(m_tiles))):
-        if len(words[stream]) != n_tiles * beats:
-            raise ValueError(f"{stream} must have {n_tiles * beats} beats, not {len(words[stream])}")
-    codes = _signed(unpack_beats(weight_fields(config), words["weights"])["codes"], config.bits_w)
-    codes = codes.reshape(n_tiles, per_pass, config.cols, config.lanes)
-    data = unpack_beats(activation_fields(config), words["activations"][:per_pass])["data"]
-    data = (data if decomposed.unsigned else _signed(data, config.bits_a)).reshape(per_pass, config.rows, config.lanes)
-    scales = unpack_beats(scale_fields(config), words["scales"])["data"].astype(np.uint32).view(np.float32)
-    scales = scales.reshape(n_tiles, sum(m_tiles), config.cols, -1)
+    chunk_of = _chunk_of_tiles(decomposed, tiles)
+    counts = [len(layout[chunk_of[i]].shifts) for i, _ in tiles.places]
+    for stream, beats in (("weights", sum(counts)), ("activations", sum(counts)), ("constants", len(counts))):
+        check_beats(stream, words, beats)
+    starts = np.cumsum([0, *counts])
+    weights = _signed(unpack_beats(config.streams["weights"], words["weights"])["codes"], config.bits_w)
+    data = unpack_beats(config.streams["activations"], words["activations"])["data"]
+    data = data if decomposed.unsigned else _signed(data, config.bits_a)
+    columns = unpack_beats(config.streams["constants"], words["constants"])["columns"]
     found = {"codes": np.zeros((chunks, n, k), np.int8), "xq": np.zeros((decomposed.rows, k), np.int16),
              "scales": np.zeros((chunks, n), np.float32), "constants": np.zeros((chunks, n), np.float32)}
-    beat = tile = row = 0
-    for chunk, (tiles, beats) in enumerate(zip(m_tiles, layout, strict=True)):
-        count, real = len(beats.shifts), beats.flat < k
-        block = codes[:, beat : beat + count].transpose(0, 2, 1, 3).reshape(n_tiles * config.cols, -1)
-        found["codes"][chunk][:, beats.flat[real]] = block[:n, real]
-        found["scales"][chunk], found["constants"][chunk] = scales[:, tile, :, :2].reshape(-1, 2)[:n].T
-        rows = decomposed.rows_of(chunk)
-        block = data[beat : beat + tiles * count].reshape(tiles, count, config.rows, config.lanes).transpose(0, 2, 1, 3)
-        found["xq"][row : row + rows, beats.flat[real]] = block.reshape(tiles * config.rows, -1)[:rows, real]
-        beat, tile, row = beat + tiles * count, tile + tiles, row + rows
+    for number in reversed(range(len(counts))):  # the first that carries something is written last
+        i, j = tiles.places[number]
+        chunk = chunk_of[i]
+        flat, beats = layout[chunk].flat, slice(starts[number], starts[number + 1])
+        real = flat < k
+        rows = slice(i * config.rows, min((i + 1) * config.rows, decomposed.rows))
+        cols = slice(j * config.cols, min((j + 1) * config.cols, n))
+        block = weights[beats].transpose(1, 0, 2).reshape(config.cols, -1)
+        found["codes"][chunk, cols][:, flat[real]] = block[: cols.stop - cols.start, real]
+        block = data[beats].transpose(1, 0, 2).reshape(config.rows, -1)
+        found["xq"][rows][:, flat[real]] = block[: rows.stop - rows.start, real]
+        for name, term in (("scales", "scale"), ("constants", "constant")):
+            found[name][chunk, cols] = columns[term][number, : cols.stop - cols.start]
     return found
 
 
@@ -201,32 +161,27 @@ def _signed(values: np.ndarray, bits: int) -> np.ndarray:
     return values - ((values >> (bits - 1)) << bits)
 
 
-def unpack_outputs(words: np.ndarray, m: int, n: int, config: TenderConfig) -> tuple[np.ndarray, np.ndarray]:
+def unpack_outputs(
+    words: np.ndarray, m: int, n: int, config: TenderConfig, order: Order = "n_outer"
+) -> tuple[np.ndarray, np.ndarray]:
     """Words of ``outputs`` to y [M, N], float32 or int16, and the per-tile mask overflow."""
-    m_tiles, n_tiles, beats = ceil(m / config.rows), ceil(n / config.cols), config.timing.drain_beats
-    if len(words) != m_tiles * n_tiles * beats:
-        raise ValueError(f"outputs must have {m_tiles * n_tiles * beats} beats, not {len(words)}")
-    values = unpack_beats(output_fields(config), words)
-    data = values["data"].reshape(n_tiles, m_tiles, config.rows, config.cols).transpose(1, 2, 0, 3)
-    y = data.reshape(m_tiles * config.rows, n_tiles * config.cols)[:m, :n]
-    y = _signed(y, config.output_bits).astype(np.int16) if config.output.startswith("int") else y
-    y = y.astype(np.int16) if config.requantizes else y.astype(np.uint32).view(np.float32)
-    return y, values["overflow"].reshape(n_tiles, m_tiles, beats).any(axis=2).T
+    tiles = config.tiles(m, n, order)
+    check_beats("outputs", {"outputs": words}, len(tiles.places) * tiles.beats)
+    values = unpack_beats(config.streams["outputs"], words)
+    y = tiles.from_outputs(values["data"])
+    y = _signed(y, config.output_bits) if config.output.startswith("int") else y
+    return y.astype(np.int16) if config.requantizes else y, tiles.flags_of(values["overflow"])
 
 
-def pack_outputs(y: np.ndarray, overflow: np.ndarray, filling: np.ndarray, config: TenderConfig) -> np.ndarray:
+def pack_outputs(
+    y: np.ndarray, overflow: np.ndarray, filling: np.ndarray, config: TenderConfig, order: Order = "n_outer"
+) -> np.ndarray:
     """The words that an engine must send for y [M, N] and the per-tile mask overflow.
 
     ``filling`` [N] is what comes out for the rows that fill up the last tile, see :func:`subbyte.golden.tender.filling`.
     """
-    m_tiles, n_tiles = overflow.shape
-    beats = config.timing.drain_beats
-    y = np.concatenate([y, np.tile(filling.astype(y.dtype), (m_tiles * config.rows - len(y), 1))])
-    padded = np.pad(y, ((0, 0), (0, n_tiles * config.cols - y.shape[1])))
-    tiles = padded.reshape(m_tiles, config.rows, n_tiles, config.cols).transpose(2, 0, 1, 3)
-    return pack_beats(
-        output_fields(config),
-        data=(tiles if config.requantizes else tiles.astype(np.float32).view(np.uint32)).reshape(-1, config.drain),
-        overflow=np.repeat(overflow.T.ravel(), beats),
-        last=np.tile(_last(beats), m_tiles * n_tiles),
-    )
+    tiles = config.tiles(*y.shape, order)
+    y = np.concatenate([y, np.tile(filling.astype(y.dtype), (tiles.m_tiles * config.rows - len(y), 1))])
+    data = tiles.to_outputs(y if config.requantizes else y.astype(np.float32))
+    return pack_beats(config.streams["outputs"], data=data, overflow=tiles.flag_outputs(overflow),
+                      last=last_of(tiles.beats, len(tiles.places)))
