@@ -4,6 +4,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
@@ -106,24 +107,28 @@ class EngineConfig(ABC):
                 raise ValueError(f"k must be the schedule's {tile.elements}, not {k!r}")
         return self.timeline(m, n, schedule, order).cycles
 
-    def shortest_hiding_k(self, terms: int = 1, passes: int = 1) -> int:
-        """Shortest K, in whole beats, whose tiles never wait for the drain of those before; at most ``largest_k``."""
-        low, high = 0, self.max_groups * self.group_beats
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._hides(middle, terms, passes) else (middle, high)
-        return high * self.lanes
-
-    def _hides(self, beats, terms, passes):
-        """Whether tiles of so many beats follow each other as they would without a drain."""
+    def tile_distance(self, work: Work, beats: int = 1, drain: bool = True) -> float:
+        """Cycles from tile to tile, in the long run, of tiles of so many beats; as if there were no ``drain`` to wait for."""
+        timing = self.timing if drain else replace(self.timing, result=0, output=0, drain_beats=0)
         full, rest = divmod(beats, self.group_beats)
         groups = [*full * [self.group_beats], *([rest] if rest else [])]
-        schedule = Schedule(tuple(GroupSchedule(n * self.lanes, n, terms, passes) for n in groups))
-        tiles, timing = self.tiles(self.rows, 8 * self.cols), self.timing
-        free = Timing(timing.interval, result=0, output=0, drain_beats=0, kept=timing.kept, scaled=timing.scaled)
-        behind = timing.result + timing.drain_beats + timing.output
-        cycles = engine_timeline(tiles, schedule, timing, self.lanes).cycles
-        return cycles == engine_timeline(tiles, schedule, free, self.lanes).cycles + behind
+        schedule = Schedule(tuple(GroupSchedule(n * self.lanes, n, work.terms, work.passes) for n in groups))
+        ends = [engine_timeline(self.tiles(self.rows, count * self.cols), schedule, timing, self.lanes).cycles
+                for count in (10, 20)]
+        return (ends[1] - ends[0]) / 10
+
+    def shortest_hiding_k(self, work: Work) -> int | None:
+        """Shortest K, in whole beats, whose tiles never wait for the drain of those before; None: not even ``largest_k``."""
+        low, high = 0, self.largest_k // self.lanes
+        if not self._hides(high, work):
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._hides(middle, work) else (middle, high)
+        return high * self.lanes
+
+    def _hides(self, beats, work):
+        return self.tile_distance(work, beats) == self.tile_distance(work, beats, drain=False)
 
     def _check_drain(self) -> None:
         if self.cols % self.drain:

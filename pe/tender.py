@@ -257,8 +257,8 @@ class TenderPE(wiring.Component):
 
     @staticmethod
     def interval_of(config: TenderConfig) -> int:
-        """Shortest distance between the last beats of two tiles: a sum stays until the cycle after ``done``."""
-        return ShiftAccumulator.latency_of(config.accumulator_bits, config.chunk, capture=True)
+        """Shortest distance between the last beats of two tiles: a sum is taken before the next one reaches its chunk."""
+        return ShiftAccumulator.skew_of(config.accumulator_bits, config.chunk) + 1
 
     def __init__(self, config: TenderConfig | None = None):
         self.config = config = config or TenderConfig()

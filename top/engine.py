@@ -79,13 +79,14 @@ class Engine(wiring.Component):
         """Figures for the manifest, in cycles unless named otherwise."""
         config, timing = self.config, self.config.timing
         formats = config.formats_taken.values()
+        has_groups = config.max_groups > 1 or self.core.passes > 1
         return {
             "terms": {work.name: work.terms for work in formats},
             "latency_last_term_to_first_output": timing.result + timing.output,
-            "shortest_distance_of_group_ends": timing.interval,
+            **({"shortest_distance_of_group_ends": timing.interval} if has_groups else {}),
+            "shortest_distance_of_tile_ends": min(map(config.tile_distance, formats)),
             "largest_k": config.largest_k,
-            "shortest_k_that_hides_the_drain": {
-                work.name: config.shortest_hiding_k(work.terms, work.passes) for work in formats},
+            "shortest_k_that_hides_the_drain": {work.name: config.shortest_hiding_k(work) for work in formats},
             **self.core.figures(),
         }
 

@@ -105,7 +105,7 @@ class TenderCore(Core):
 
     @property
     def interval(self) -> int:
-        """A shadow register is read before the next tile's value enters it."""
+        """That of an element."""
         return TenderPE.interval_of(self.config)
 
     def output_unit(self) -> TenderOutput:

@@ -142,10 +142,10 @@ class TenderConfig(EngineConfig):
     def timing(self) -> Timing:
         """Latencies of the engine.
 
-        Tiles keep a distance: a chunk's shadow register is read before the next tile's value enters it.
+        Tiles keep a distance: a sum is taken before the next one reaches its chunk.
         """
         return Timing(
-            interval=self.skew + 2,
+            interval=self.skew + 1,
             result=1 + self.dot_latency + self.skew + 2,
             output=self.output_stages,
             drain_beats=self.drain_beats,
