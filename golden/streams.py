@@ -44,7 +44,8 @@ class Number:
         values = np.asarray(values)
         if values.dtype.kind == "f":
             if self.kind != "float" or values.dtype != self.dtype:
-                raise TypeError(f"{name} must hold {'integers or ' * (self.kind == 'float')}{self.dtype}, not {values.dtype}")
+                wanted = f"integers or {self.dtype}" if self.kind == "float" else "integers"
+                raise TypeError(f"{name} must hold {wanted}, not {values.dtype}")
             return values.view(f"u{self.width // 8}").astype(np.int64)
         values = values.astype(np.int64)
         if np.any((values >> self.width != 0) & (values >> (self.width - 1) != -1)):
