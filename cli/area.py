@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..schemes import priced
 from ..synth import asic, designs, results
 from ..synth.library import load_library
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
 from .recorded import RecordedCommand, command_line
+from .settings import parse_settings
 
 __all__ = ["area"]
 
@@ -28,6 +30,10 @@ _LOG_WIDTH = 150  # of a table that goes to a file
 @click.option("--top", metavar="MODULE", help="Top module of Verilog files; with it the arguments are files.")
 @click.option("--param", "parameters", metavar="NAME=VALUE", multiple=True, help="A parameter of --top; repeat for more.")
 @click.option("--clock", metavar="PORT", default="clk", show_default=True, help="Clock of --top.")
+@click.option("--part", "parts", metavar="PART", multiple=True,
+              help="What of one scheme (see `subbyte list`), by itself and with --set; repeat for more.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
+              help="A parameter of the parts; repeat for more. An unknown one lists all.")
 @click.option("--kind", "kinds", metavar="KIND", multiple=True,
               help=f"Only designs of this kind ({', '.join(designs.KINDS[:-1])}); repeat for more.")
 @click.option("--liberty", "files", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
@@ -42,7 +48,7 @@ _LOG_WIDTH = 150  # of a table that goes to a file
 @click.option("--limit", metavar="SECONDS", type=click.FloatRange(min=1), default=asic.LIMIT, show_default=True,
               help="Most time of a tool for one design; a design that takes longer is a row that says so.")
 @click.option("--json", "output", metavar="FILE", type=click.Path(path_type=Path), help="Write the rows to a file as well.")
-def area(names, top, parameters, clock, kinds, files, dont_use, flatten, booth, yosys, limit, output):
+def area(names, top, parameters, clock, parts, settings, kinds, files, dont_use, flatten, booth, yosys, limit, output):
     """Map designs to a cell library: area, gate equivalents, depth, period, and what a MAC costs.
 
     Without arguments all designs are measured: engines, arrays, processing elements, parts, textbook baselines. The period
@@ -51,9 +57,15 @@ def area(names, top, parameters, clock, kinds, files, dont_use, flatten, booth, 
     \b
     Example:
       subbyte area bitmod --kind pe --liberty nangate45_typ.lib.gz
+      subbyte area bitmod --part array --set rows=4 --set lanes=8 --json array.json
       subbyte area mac.v --top mac --param WIDTH=8 --liberty nangate45_typ.lib.gz
     """
-    chosen = _from_files(names, top, parameters, clock) if top else designs.designs(names, kinds or designs.KINDS)
+    if top:
+        chosen = _from_files(names, top, parameters, clock)
+    elif parts or settings:
+        chosen = _of_parts(names, parts, settings)
+    else:
+        chosen = designs.designs(names, kinds or designs.KINDS)
     folder = build_root() / "area"
     library = load_library(files, folder, dont_use)
     versions = asic.tool_versions(yosys, folder)
@@ -80,6 +92,15 @@ def _from_files(names, top, parameters, clock):
         if "=" not in parameter:
             raise ValueError(f"--param must be NAME=VALUE, not {parameter!r}")
     return [designs.from_files(names, top, dict(parameter.split("=", 1) for parameter in parameters), clock)]
+
+
+def _of_parts(names, parts, settings):
+    """Parts of one scheme with parameters; without a name the engine."""
+    if len(names) != 1:
+        raise ValueError(f"--part and --set must come with one scheme, not {', '.join(names) or 'none'}")
+    owner = priced(names[0])
+    given = parse_settings(owner.Config, settings) if owner.Config else dict(setting.split("=", 1) for setting in settings)
+    return [designs.design_of(owner, owner.part(part), given) for part in parts or ["engine"]]
 
 
 @contextmanager

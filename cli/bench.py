@@ -9,11 +9,11 @@ import sys
 
 import numpy as np
 
+from ..schemes import engines, scheme
 from ..sim.engine_run import EngineModel, rms
 from ..tools.toolchain import build_root
 from ..weights.smollm2 import ModelUnavailable, fetch_model
-from . import operands, tender_groups
-from .schemes import NAMES, scheme
+from . import operands
 
 __all__ = ["accuracy", "main"]
 
@@ -28,37 +28,40 @@ def accuracy(scheme, fmt, k, samples=1024, seed=1, **parameters):
     operands of its own.
     """
     rng = np.random.default_rng(seed)
-    config, errors = scheme.config(**parameters), []
+    config, errors = scheme.Config(**parameters), []
     for _ in range(samples // 32):
         x = scheme.activations(rng.standard_normal((32, k)) * np.exp(rng.standard_normal((32, k))), config)
         qweight = scheme.quantize(rng.normal(0, 0.02, (32, k)), fmt, config)
-        y, _ = scheme.golden(x, qweight, config)
+        product = scheme.product(x, qweight, config)
         norms = np.sqrt(np.square(np.asarray(x, np.float64) * qweight.dequantize()).sum(axis=1))
-        errors.append(np.diagonal(y.astype(np.float64) - scheme.reference(x, qweight)) / norms)
+        errors.append(np.diagonal(product.error) / norms)
     return rms(np.concatenate(errors))
 
 
 def main():
     """Print all tables; returns the exit code."""
-    for name in ("bitmod", "rsr"):
-        _accuracy_table(scheme(name))
+    schemes = [scheme(name) for name in engines()]
+    for one in schemes:
+        if one.accurate:
+            _accuracy_table(one)
     try:
         path = fetch_model(build_root() / "model")
     except ModelUnavailable as error:
         print(f"error: the layers need the model: {error}", file=sys.stderr)
         return 1
-    tender_groups.table(path)
-    return max(_layer_table(scheme(name), path) for name in NAMES)
+    for one in schemes:
+        one.tables(path)
+    return max(_layer_table(one, path) for one in schemes)
 
 
 def _accuracy_table(scheme):
-    group = getattr(scheme.config(), "group_size", 128)
+    group = getattr(scheme.Config(), "group_size", 128)
     print(f"\n{scheme.title}: rms error over the norm of the products, 1024 outputs\n")
     print(f"| format | K = {group} | K = 1536 |\n|---|---|---|")
     for fmt in scheme.formats:
-        if scheme.takes(fmt, scheme.config()):
+        if scheme.takes(fmt, scheme.Config()):
             print(f"| {fmt} | {accuracy(scheme, fmt, group):.1e} | {accuracy(scheme, fmt, 1536):.1e} |", flush=True)
-    if "guard_bits" in scheme.config.__dataclass_fields__:
+    if "guard_bits" in scheme.Config.__dataclass_fields__:
         print(f"\n| guard_bits | {scheme.formats[0]}, K = 1536 |\n|---|---|")
         for guard_bits in range(6):
             error = accuracy(scheme, scheme.formats[0], 1536, guard_bits=guard_bits)
@@ -70,17 +73,17 @@ def _layer_table(scheme, path):
           "| layer | N x K | tokens | lanes | cycles | utilization | occupancy | cycles/s | seconds | bit-exact |\n"
           "|---|---|---|---|---|---|---|---|---|---|")
     failed = 0
-    for lanes in scheme.lanes:
-        config = scheme.config(lanes=lanes)
+    for settings in scheme.bench:
+        config = scheme.Config(**settings)
         model = EngineModel(scheme, config)
         for tensor in _LAYERS:
             weight = operands.load_weight(path, tensor)
             qweight = scheme.quantize(weight, scheme.formats[0], config)
             for tokens in _TOKENS:
                 x, _ = operands.load_activations(path, tensor, None, tokens, weight.shape[1])
-                result = model.run(scheme.activations(x, config), qweight)
+                result = model.run(scheme.product(scheme.activations(x, config), qweight, config))
                 failed += bool(result.problems)
-                print(f"| {tensor} | {weight.shape[0]} x {weight.shape[1]} | {tokens} | {lanes} | {result.run.cycles} "
+                print(f"| {tensor} | {weight.shape[0]} x {weight.shape[1]} | {tokens} | {config.lanes} | {result.run.cycles} "
                       f"| {result.timeline.busy / result.run.cycles:.2%} | {result.timeline.occupancy:.2%} "
                       f"| {result.cycles_per_second:,.0f} | {result.run.seconds:.1f} "
                       f"| {'no: ' + result.problems[0] if result.problems else 'yes'} |", flush=True)

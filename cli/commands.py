@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from .. import __version__
 from ..hdl.target import ASIC
+from ..schemes import scheme
 from ..sim.cocotb_run import resolve_seed
 from ..sim.engine_run import EngineModel, rms
 from ..sim.stream_model import StreamError
@@ -23,7 +24,6 @@ from . import operands
 from .area import area
 from .fpga import fpga
 from .report import report
-from .schemes import scheme
 from .settings import make_config
 
 __all__ = ["main"]
@@ -95,7 +95,7 @@ def _operand_options(command):
 
 
 def _config(scheme, settings, group_size):
-    return make_config(scheme.config, [*settings, *([f"group_size={group_size}"] if group_size is not None else [])])
+    return make_config(scheme.Config, [*settings, *([f"group_size={group_size}"] if group_size is not None else [])])
 
 
 @main.command()
@@ -117,7 +117,7 @@ def verilog(scheme, settings, part, target, output):
     Example:
       subbyte verilog bitmod --set rows=4 --set cols=16 --set lanes=8 -o bitmod_engine.v
     """
-    component, name = scheme.component(part, make_config(scheme.config, settings))
+    component, name = scheme.component(part, make_config(scheme.Config, settings))
     if output is None:
         click.echo(emit.to_verilog(component, name, target=target), nl=False)
         return
@@ -176,16 +176,16 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
     fmt = scheme.format_for(fmt, config)
     weight = operands.load_weight(path, tensor, rows)
     x, origin = operands.load_activations(path, tensor, activations, tokens, weight.shape[1])
-    product, x = _product(x, weight), scheme.activations(x, config)
+    exact, x = _product(x, weight), scheme.activations(x, config)
     qweight = scheme.quantize(weight, fmt, config)
-    predicted = scheme.timeline(x, qweight, config)  # refuses operands that do not fit, before anything is built
+    product = scheme.product(x, qweight, config)  # refuses operands that do not fit, before anything is built
     _LOG.print(f"{scheme.title} {config.rows} x {config.cols} x {config.lanes}: generating and compiling the RTL "
                "(a minute or two the first time, then cached)")
     model = EngineModel(scheme, config)
-    _LOG.print(f"ready after {model.build_seconds:.1f} s; running about {predicted.cycles} cycles")
+    _LOG.print(f"ready after {model.build_seconds:.1f} s; running about {product.timeline.cycles} cycles")
     with _progress() as progress:
-        result = model.run(x, qweight, progress=progress, seed=seed)
-    _show(f"{tensor} of {Path(path).name}", _summary(scheme, fmt, origin, config, qweight, product, result))
+        result = model.run(product, progress=progress, seed=seed)
+    _show(f"{tensor} of {Path(path).name}", _summary(scheme, fmt, origin, config, qweight, exact, result))
     if result.run.folder:
         _LOG.print(f"traces are in {result.run.folder}")
     if result.problems:
@@ -211,11 +211,11 @@ class _progress:
         self._bar.update(self._task, completed=share, cycles=cycles)
 
 
-def _summary(scheme, fmt, origin, config, qweight, product, result):
+def _summary(scheme, fmt, origin, config, qweight, exact, result):
     (m, n), k = result.y.shape, qweight.shape[1]
     tiles = -(-m // config.rows) * -(-n // config.cols)
     timeline, run = result.timeline, result.run
-    lost = rms(result.reference - product) / (rms(product) or 1)
+    lost = rms(result.product.reference - exact) / (rms(exact) or 1)
     flagged = ", ".join(f"{name} in {int(mask.sum())} of {tiles} tiles" for name, mask in result.flags.items() if mask.any())
     return [
         ("product", f"X[{m}, {k}] @ W[{n}, {k}].T -> Y[{m}, {n}]"),

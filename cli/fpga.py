@@ -4,7 +4,7 @@
 
 import json
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -12,16 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from ..hdl.target import FPGA, TARGETS
+from ..schemes import engines, scheme
 from ..synth import fpga as flow_of
 from ..synth import results
-from ..synth.designs import Design, from_files
+from ..synth.designs import design_of, from_files
 from ..synth.devices import BOARDS, DEVICES
 from ..synth.fpga_results import FpgaReport
+from ..tools.hints import near
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
 from .recorded import RecordedCommand, command_line
-from .schemes import NAMES, near, scheme
-from .settings import make_config, parse_settings
+from .settings import parse_settings
 
 __all__ = ["fpga"]
 
@@ -34,7 +35,8 @@ _BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bea
 @click.argument("names", nargs=-1, required=True, metavar="SCHEME...|FILE.v...")
 @click.option("--top", metavar="MODULE", help="Top module of Verilog files; with it the arguments are files.")
 @click.option("--clock", metavar="PORT", default="clk", show_default=True, help="Clock of --top.")
-@click.option("--part", "parts", metavar="pe|engine", multiple=True, help="What of the scheme; repeat for more. Default: both.")
+@click.option("--part", "parts", metavar="PART", multiple=True,
+              help="What of the scheme (see `subbyte list`); repeat for more. Default: processing element and engine.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="A parameter; repeat for more. Without, an engine "
               "is of a size that suits the device, which the row names.")
 @click.option("--device", "devices", metavar="DEVICE", multiple=True,
@@ -108,23 +110,27 @@ def _designs(names, top, clock, parts, settings, flow, baud):
             raise ValueError("--board, --set and --part are for schemes, not for Verilog files")
         return [(from_files(names, top, clock=clock), {})]
     for name in names:
-        if name not in NAMES:
-            wanted = "come with --top, its top module" if name.endswith((".v", ".sv")) else f"be one of {', '.join(NAMES)}"
-            raise ValueError(f"{name} must {wanted}{near(name, NAMES)}")
+        if name not in engines():
+            wanted = "come with --top, its top module" if name.endswith((".v", ".sv")) else f"be one of {', '.join(engines())}"
+            raise ValueError(f"{name} must {wanted}{near(name, engines())}")
     if not flow.board:
-        return [(_part(found, part, settings, flow.device), {})
-                for found in map(scheme, names) for part in parts or ("pe", "engine")]
+        return [(_part(found, part, settings, flow.device), {}) for found in map(scheme, names)
+                for part in parts or [part.name for part in found.parts if part.released]]
     if parts and parts != ("engine",):
         raise ValueError("--part must be engine with --board")
     return [_behind_a_serial_port(scheme(name), settings, flow, baud) for name in names]
 
 
-def _part(scheme, part, settings, device):
-    """A part of a scheme as it is by default; an engine of a size that suits the device."""
-    config = _engine_config(scheme, settings, device) if part == "engine" else make_config(scheme.config, settings)
-    component, name = scheme.component(part, config)
-    return Design(name, scheme.name, part, {"pe": "processing element"}.get(part, part), lambda: component,
-                  _macs(component, config, part), _describe(config, part))
+def _settings(scheme, settings, device):
+    """Parameters of an array that suits the device, and what the user has set."""
+    return {**scheme.fits.get(device.size, {}), **parse_settings(scheme.Config, settings)}
+
+
+def _part(scheme, name, settings, device):
+    """A part of a scheme as it is by default; an array or engine of a size that suits the device."""
+    part = scheme.part(name)
+    return design_of(scheme, part, _settings(scheme, settings, device) if part.kind in ("array", "engine")
+                     else parse_settings(scheme.Config, settings))
 
 
 def _behind_a_serial_port(scheme, settings, flow, baud):
@@ -135,36 +141,12 @@ def _behind_a_serial_port(scheme, settings, flow, baud):
     divisor = max(round(clock_hz / baud), 1)
     if abs(clock_hz / divisor / baud - 1) > _BAUD_ERROR:
         raise ValueError(f"--baud must be within 2 % of the board's clock, {clock_hz} Hz, over an integer, not {baud}")
-    config = _engine_config(scheme, settings, flow.device)
-    engine, _ = scheme.component("engine", config)
-    top, parameters = SerialTop(engine, divisor), _describe(config, "engine")
-    host = {"baud": clock_hz / divisor, "parameters": parameters, "ports": asdict(top.host.ports)}
-    design = Design(f"{scheme.name}_serial", scheme.name, "engine", "engine behind a serial port", lambda: top,
-                    _macs(engine, config, "engine"), parameters)
+    engine = _part(scheme, "engine", settings, flow.device)
+    top = SerialTop(engine.source(), divisor)
+    host = {"baud": clock_hz / divisor, "parameters": engine.config, "ports": asdict(top.host.ports)}
+    design = replace(engine, name=f"{scheme.name}_serial", title="engine behind a serial port", source=lambda: top,
+                     breakdown={})
     return design, {"serial.json": json.dumps(host, indent=2) + "\n"}
-
-
-def _engine_config(scheme, settings, device):
-    return scheme.config(**{**device.arrays.get(scheme.name, {}), **parse_settings(scheme.config, settings)})
-
-
-def _macs(component, config, part):
-    """MAC per cycle by format, where the component tells how many cycles each takes."""
-    products = config.lanes if part == "pe" else config.rows * config.cols * config.lanes
-    return {fmt: products / terms for fmt, terms in component.describe().get("terms", {}).items()}
-
-
-def _describe(config, part):
-    """Size of the array, and every parameter that is not the default."""
-    sizes = ("rows", "cols", "lanes")
-    shown = f"{config.lanes} lanes" if part == "pe" else " x ".join(str(getattr(config, name)) for name in sizes)
-    values = {field.name: getattr(config, field.name) for field in fields(config)
-              if field.name not in sizes and getattr(config, field.name) != field.default}
-    return ", ".join([shown, *(f"{name}={_plain(value)}" for name, value in values.items())])
-
-
-def _plain(value):
-    return "+".join(getattr(item, "name", str(item)) for item in value) if isinstance(value, tuple) else value
 
 
 def _problems(row):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from ..report.report import Report, write, write_readme
+from ..schemes import engines
 from ..synth import results
 from ..synth.fpga_results import FpgaReport
-from ..synth.report import Report, write, write_readme
 from ..tools.toolchain import MissingTool, build_root
 from .area import area as measure_area
 from .fpga import fpga as measure_fpga
-from .schemes import NAMES
 
 __all__ = ["report"]
 
@@ -39,7 +39,7 @@ def report(area_files, fpga_files, folder, readme):
     folder = folder or root / "report"
     if not (area_files or fpga_files):
         area_files = _measured("area", measure_area, sorted(root.glob("area.json")))
-        fpga_files = _measured("fpga", measure_fpga, sorted(root.glob("fpga*.json")), NAMES)
+        fpga_files = _measured("fpga", measure_fpga, sorted(root.glob("fpga*.json")), engines())
     made = Report([results.load(results.AreaReport, path) for path in area_files],
                   [results.load(FpgaReport, path) for path in fpga_files])
     for path in write(made, folder):

@@ -7,7 +7,7 @@ import enum
 import types
 import typing
 
-from .schemes import near
+from ..tools.hints import near
 
 __all__ = ["make_config", "parse_settings"]
 

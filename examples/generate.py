@@ -15,8 +15,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from subbyte.cli.schemes import scheme
 from subbyte.golden import rsr
+from subbyte.schemes import scheme
 from subbyte.sim.engine_run import EngineModel
 
 MODEL = Path(__file__).with_name("shakespeare_ternary.npz")
@@ -46,7 +46,7 @@ class Products:
         self.macs[name] += len(x) * qweight.values.size
         if self.engine is None:
             return rsr.matmul(x, qweight, self.config)
-        result = self.engine.run(x, qweight)
+        result = self.engine.run(self.engine.scheme.product(x, qweight, self.engine.config))
         if result.problems:
             raise click.ClickException(f"{name}: {'; '.join(result.problems)}")
         self.cycles += result.run.cycles

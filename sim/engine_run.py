@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a whole matrix product through an engine's Verilated RTL and compare every output with golden, bit for bit.
 
-Knows streams and tiles, and no scheme: that comes as a `subbyte.cli.schemes.Scheme`, or anything with its attributes.
+Knows streams and tiles, and no scheme: that comes as a `subbyte.schemes.Scheme`, and what to compute as its `Product`.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..golden.schedule import Timeline
+from ..schemes import Product
 from ..tools import toolchain
 from ..tools.kept import digest
 from ..top import emit
@@ -58,58 +58,64 @@ class EngineRun:
 
     Attributes
     ----------
-    y, golden : ndarray [M, N]
-        The engine's answer and golden's.
-    reference : float64 ndarray [M, N]
-        Exact product of the quantized operands.
+    product : Product
+        What was to be computed.
+    y : ndarray [M, N]
+        The engine's answer.
     mismatches : int
         Outputs whose bits differ.
     difference : Difference or None
         The first of them.
-    flags, golden_flags : dict of str to bool ndarray [M tiles, N tiles]
+    wrong_beats : int
+        Beats on ``outputs`` whose words differ, what fills up tiles included.
+    flags : dict of str to bool ndarray [M tiles, N tiles]
     status : dict of str to int
-        The engine's error flags after the run, as ``port.flag``; zero when the operands were well-formed.
-    timeline : Timeline
-        Predicted cycles, busy cycles, utilization, occupancy.
+        The engine's error flags after the run, as ``port.flag``.
     predictable : bool
         Whether no stream was made to pause, so that the cycles must be the predicted ones.
     run : RunResult
         What the model did: cycles, wall time.
     """
 
+    product: Product = field(repr=False)
     y: np.ndarray = field(repr=False)
-    golden: np.ndarray = field(repr=False)
-    reference: np.ndarray = field(repr=False)
     mismatches: int
     difference: Difference | None
+    wrong_beats: int
     flags: dict = field(repr=False)
-    golden_flags: dict = field(repr=False)
     status: dict
-    timeline: Timeline
     predictable: bool
     run: RunResult = field(repr=False)
 
     @property
     def problems(self):
         """Everything in which the RTL is not golden, a line each; empty when all is well."""
-        found = []
+        found, flags = [], self.product.flags
         if self.difference is not None:
             found.append(f"{self.mismatches} of {self.y.size} outputs differ from golden; {self.difference}")
-        for name, mask in self.golden_flags.items():
+        for name, mask in flags.items():
             if not np.array_equal(mask, self.flags[name]):
                 tile = tuple(int(i) for i in np.argwhere(mask != self.flags[name])[0])
                 found.append(f"flag {name} of tile {tile} must be {mask[tile]}, not {self.flags[name][tile]}")
-        raised = {name for name, mask in self.golden_flags.items() if mask.any()}
-        found += [f"the engine must not raise {name}" for name, value in self.status.items()
-                  if value and name.rpartition(".")[2] not in raised]
+        if self.wrong_beats and not found:
+            found.append(f"{self.wrong_beats} beats differ from golden's words in what fills up tiles, or in a flag")
+        raised = {name.rpartition(".")[2] for name, value in self.status.items() if value}
+        found += [f"the engine must not raise {name}" for name in sorted(raised - self.product.errors)]
+        found += [f"the engine must raise {name}" for name in sorted(self.product.errors - raised)]
         if self.predictable and self.run.cycles != self.timeline.cycles:
             found.append(f"the product must take the predicted {self.timeline.cycles} cycles, not {self.run.cycles}")
         return found
 
     @property
+    def timeline(self):
+        """Predicted cycles, busy cycles, utilization, occupancy."""
+        return self.product.timeline
+
+    @property
     def error(self):
         """Rms of the error against float64 over the rms of the product itself."""
-        return rms(self.y.astype(np.float64) - self.reference) / (rms(self.reference) or 1.0)
+        exact = self.product.reference
+        return rms(self.y.astype(np.float64) * self.product.unit - exact) / (rms(exact) or 1.0)
 
     @property
     def cycles_per_second(self):
@@ -123,7 +129,8 @@ class EngineModel:
     Parameters
     ----------
     scheme : Scheme
-    config : the scheme's config
+    config : EngineConfig
+        Of the scheme.
     waves : bool, optional
         See `subbyte.sim.stream_model.StreamModel`.
 
@@ -144,14 +151,13 @@ class EngineModel:
                                  status={port["name"]: port["width"] for port in self._status})
         self.build_seconds = time.perf_counter() - started
 
-    def run(self, x, qweight, *, progress=None, seed=None, **knobs):
-        """Compute ``x @ W.T``.
+    def run(self, product, *, progress=None, seed=None, **knobs):
+        """Compute a product.
 
         Parameters
         ----------
-        x : operand [M, K]
-            As the scheme's `activations` makes it.
-        qweight : quantized weight [N, K]
+        product : Product
+            As the scheme's `product` makes it for this config.
         progress : callable, optional
             Called with the share of the work done (0 to 1) and the number of cycles.
         seed : int, optional
@@ -164,23 +170,16 @@ class EngineModel:
 
         Raises
         ------
-        ValueError
-            If operands and config do not fit.
         StreamError
             If the RTL breaks the stream protocol or stops.
         """
-        scheme, config, seed = self.scheme, self.config, resolve_seed(seed)
-        golden, golden_flags = scheme.golden(x, qweight, config)
-        words = scheme.pack(x, qweight, config)
-        m, n = golden.shape
-        tiles = -(-m // config.rows) * -(-n // config.cols)
-        run = self.model.run(words, {"outputs": tiles * config.rows * config.cols // config.drain}, seed=seed,
-                             progress=progress, **knobs)
-        y, flags = scheme.unpack(run.outputs, m, n, config)
-        mismatches, difference = _compare(golden, y, config, run, seed)
+        seed, (m, n) = resolve_seed(seed), product.y.shape
+        run = self.model.run(product.inputs, {"outputs": len(product.outputs)}, seed=seed, progress=progress, **knobs)
+        y, flags = self.scheme.results(run.outputs["outputs"], m, n, self.config)
+        mismatches, difference = _compare(product.y, y, self.config, run, seed)
+        wrong = np.flatnonzero((run.outputs["outputs"] != product.outputs).any(axis=1))
         return EngineRun(
-            y, golden, scheme.reference(x, qweight), mismatches, difference, flags, golden_flags,
-            status=_decode(self._status, run.status), timeline=scheme.timeline(x, qweight, config),
+            product, y, mismatches, difference, len(wrong), flags, _decode(self._status, run.status),
             predictable=not any(_pauses(knobs.get(name)) for name in ("idle", "backpressure")), run=run)
 
 
@@ -190,7 +189,7 @@ def _generate(scheme, config):
     A scheme from elsewhere, whose sources are not known, is generated each time.
     """
     source = toolchain.build_root() / "sim" / f"{scheme.name}_engine-{digest(scheme.name, config)}.v"
-    if not source.exists() or not scheme.config.__module__.startswith("subbyte."):
+    if not source.exists() or not scheme.Config.__module__.startswith("subbyte."):
         engine, name = scheme.component("engine", config)
         unfinished = source.with_stem(f"{source.stem}-{os.getpid()}")
         for written in reversed(emit.write(engine, name, unfinished, config)):  # the Verilog last: it says "complete"
@@ -233,10 +232,7 @@ def _compare(golden, y, config, run, seed):
     if not len(wrong):
         return 0, None
     row, col = wrong.T
-    m_tiles = -(-golden.shape[0] // config.rows)
-    # Tiles go n outer, m inner; in a tile rows in order, columns ascending, `drain` of them a beat.
-    tile = col // config.cols * m_tiles + row // config.rows
-    beat = (tile * config.rows + row % config.rows) * (config.cols // config.drain) + col % config.cols // config.drain
+    beat = config.tiles(*golden.shape).beat_of(row, col)
     first = np.lexsort((col, beat))[0]
     m, n = int(row[first]), int(col[first])
     return len(wrong), Difference((m // config.rows, n // config.cols), (m, n),

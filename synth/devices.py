@@ -3,7 +3,7 @@
 """FPGAs and boards that the flow knows: programs and their flags, what is counted, and arrays that fit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["BOARDS", "DEVICES", "RESOURCES", "Board", "Device", "Family"]
@@ -69,8 +69,8 @@ class Device:
         The part's name for commands that want it.
     ports : str
         Constraint file for the shift registers' ports, where the family wants one.
-    arrays : mapping of str to mapping of str to object
-        By scheme: parameters of an engine that fits and routes in minutes.
+    size : str or None
+        Which of a scheme's arrays (:attr:`subbyte.schemes.Scheme.fits`) fits and routes in minutes; None: the default one.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Device:
     flags: tuple[str, ...] = ()
     part: str = ""
     ports: str = ""
-    arrays: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    size: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,31 +143,17 @@ _XILINX = Family(
     "xilinx", "synth_xilinx -family xc7 -flatten -noiopad",  # Yosys 0.70: pads may make it fail on names
     {"luts": "LUT[1-6]", "flipflops": "FD[CPRS]E", "brams": "RAMB(18|36)E1", "dsps": "DSP48E1"},
 )
-# One more rank in BitMoD's cross-group adder than on silicon: there it would be registers for nothing.
-_SMALL = {
-    "bitmod": {"rows": 2, "cols": 2, "lanes": 4, "sum_stages": 6},
-    "tender": {"rows": 4, "cols": 4, "lanes": 16, "drain": 1},
-    "rsr": {"cols": 8, "lanes": 32, "drain": 1},
-}
-_SMALLEST = {
-    "bitmod": {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "group_size": 32, "formats": ("FP4",), "sum_stages": 6},
-    "tender": {"rows": 1, "cols": 1, "lanes": 8, "drain": 1},
-    "rsr": {"cols": 2, "lanes": 8, "drain": 1, "output": "int32"},
-}
-
 DEVICES = {device.name: device for device in (
     Device("ecp5-85k", "Lattice LFE5U-85F, CABGA381, speed grade 6", _ECP5, 83640, ("--85k", "--package", "CABGA381"),
-           arrays={"bitmod": {"rows": 4, "cols": 4, "lanes": 4, "sum_stages": 6},
-                   "tender": {"rows": 8, "cols": 8, "lanes": 16, "drain": 1},
-                   "rsr": {"cols": 16, "lanes": 64, "drain": 1}}),
+           size="large"),
     Device("ecp5-45k", "Lattice LFE5U-45F, CABGA381, speed grade 6", _ECP5, 43848, ("--45k", "--package", "CABGA381"),
-           arrays=_SMALL),
+           size="small"),
     Device("ecp5-25k", "Lattice LFE5U-25F, CABGA381, speed grade 6", _ECP5, 24288, ("--25k", "--package", "CABGA381"),
-           arrays=_SMALL),
-    Device("ice40-hx8k", "Lattice iCE40HX8K, CT256", _ICE40, 7680, ("--hx8k", "--package", "ct256"), arrays=_SMALLEST),
+           size="small"),
+    Device("ice40-hx8k", "Lattice iCE40HX8K, CT256", _ICE40, 7680, ("--hx8k", "--package", "ct256"), size="smallest"),
     Device("gowin-gw1nr9", "Gowin GW1NR-LV9QN88PC6/I5", _GOWIN, 8640,
            ("--device", "GW1NR-LV9QN88PC6/I5", "--vopt", "family=GW1N-9C"), part="GW1N-9C", ports="gw1nr9_ports.cst",
-           arrays=_SMALLEST),
+           size="smallest"),
     Device("xilinx-7", "AMD 7 series, synthesis by Yosys alone", _XILINX),
 )}
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make area-check`: processing elements and parts must not grow unnoticed.
 
-Gate equivalents and depth at default parameters, in the project's own library, stand in ``synth/area.json``. A change that
+Gate equivalents and depth at default parameters, in the project's own library, stand in ``schemes/area.json``. A change that
 moves one by more than 3 % has to change the file too, up or down, so that the file stays true and the growth is seen.
 """
 
@@ -20,7 +20,7 @@ from .library import load_library
 
 __all__ = ["FILE", "TOLERANCE", "compare", "main", "record"]
 
-FILE = Path(__file__).with_name("area.json")
+FILE = Path(__file__).parents[1] / "schemes" / "area.json"
 TOLERANCE = 0.03
 KINDS = ("pe", "part")
 

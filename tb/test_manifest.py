@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from subbyte.cli.schemes import NAMES, scheme
 from subbyte.golden.bitmod import BitModConfig
 from subbyte.golden.rsr import RsrConfig
 from subbyte.golden.streams import Field, last_of, pack_beats, payload_bits
@@ -17,6 +16,7 @@ from subbyte.pe.bitmod import BitModPE
 from subbyte.pe.rsr import element
 from subbyte.pe.rsr_scatter import RsrScatterPE
 from subbyte.pe.tender import PublishedPE, TenderPE
+from subbyte.schemes import engines, scheme
 from subbyte.sim.stream_model import StreamModel
 from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import manifest, to_json, to_verilog
@@ -75,7 +75,7 @@ class Engine:
         return run.input_cycles["weights"].reshape(tiles, -1).astype(int), run.output_cycles["outputs"].astype(int), raised
 
 
-@pytest.fixture(scope="module", params=[(name, i) for name in NAMES for i in range(len(CONFIGS[name]))],
+@pytest.fixture(scope="module", params=[(name, i) for name in engines() for i in range(len(CONFIGS[name]))],
                 ids=lambda param: f"{param[0]}-{param[1]}")
 def engine(request):
     name, index = request.param

@@ -3,6 +3,7 @@
 """RSR's processing elements and engine, bit for bit against golden, under Verilator."""
 
 import importlib.util
+from copy import copy
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,12 +12,12 @@ import numpy as np
 import pytest
 
 from subbyte import weights
-from subbyte.cli.schemes import scheme
 from subbyte.golden import rsr
 from subbyte.golden.rsr import QuantizedActivations, RsrConfig
 from subbyte.golden.rsr.codes import folded_bits, table_entries
 from subbyte.golden.rsr.streams import column_offsets
 from subbyte.golden.streams import Field, pack_beats, payload_bits, unpack_beats
+from subbyte.schemes import scheme
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel
 from subbyte.sim.stream_model import StreamError, StreamModel
@@ -189,11 +190,12 @@ def test_engine(name):
     for m, n, k in ((1, 1, 1), (2 * config.rows + 1, 2 * config.cols + 1, 3 * config.lanes - 1), (4, 4 * config.cols, 7),
                     (config.rows, 3 * config.cols, 240 if config.max_k > 1000 else config.max_k)):
         x, qweight = engine_operands(rng, m, n, k, config)
-        clean = model.run(x, qweight, seed=seed)
+        product = model.scheme.product(x, qweight, config)
+        clean = model.run(product, seed=seed)
         knobs = [{"idle": {stream: 0.7}} for stream in config.streams if stream != "outputs"]
         knobs += [{"backpressure": 0.8}, {"idle": 0.3, "backpressure": 0.5},
                   {"reset_at": int(rng.integers(1, clean.run.cycles))}]
-        for result in (clean, *(model.run(x, qweight, seed=seed, **chosen) for chosen in knobs)):
+        for result in (clean, *(model.run(product, seed=seed, **chosen) for chosen in knobs)):
             assert not result.problems, (m, n, k, result.problems)
         assert np.isinf(clean.y.astype(float)).any() == any(mask.any() for mask in clean.flags.values())
 
@@ -201,7 +203,8 @@ def test_engine(name):
 def test_engine_faults():
     """Each kept fault turns a run red."""
     config, seed = replace(CONFIGS["lookup"], cols=2, drain=1, output="float16", product_stages=1), resolve_seed()
-    faulty = replace(scheme("rsr"), name="rsr_faulty", parts={"engine": FaultyEngine})
+    faulty = copy(scheme("rsr"))
+    faulty.name, faulty.parts = "rsr_faulty", [replace(faulty.part("engine"), make=FaultyEngine)]
     model = EngineModel(faulty, config)
     rng = np.random.default_rng(seed)
     operands = [engine_operands(rng, 4, 16, k, config) for k in (12, 30)]
@@ -209,7 +212,8 @@ def test_engine_faults():
         problems = []
         for x, qweight in operands:
             try:
-                problems += model.run(x, qweight, seed=seed, hold={"fault": int(fault)}, idle=0.2, backpressure=0.3,
+                product = faulty.product(x, qweight, config)
+                problems += model.run(product, seed=seed, hold={"fault": int(fault)}, idle=0.2, backpressure=0.3,
                                       timeout_cycles=500).problems
             except StreamError as error:
                 problems.append(str(error))
@@ -245,7 +249,7 @@ def test_real_layers():
         weight = weights.load_tensor(path, "blk.0.ffn_up.weight")
         layers["ffn_up"] = weights.activations(path, None, 1, "blk.0.ffn_norm.weight"), rsr.quantize(weight)
     for name, (x, qweight) in layers.items():
-        result = model.run(rsr.quantize_activations(x), qweight)
+        result = model.run(model.scheme.product(rsr.quantize_activations(x), qweight, config))
         assert not result.problems, (name, result.problems)
 
 
@@ -255,7 +259,7 @@ def test_error_flags():
     config = replace(config, max_k=18)
     model = EngineModel(scheme("rsr"), config)
     x, qweight = engine_operands(np.random.default_rng(1), 3, 2, 18, config)
-    words = scheme("rsr").pack(x, qweight, config)
+    words = scheme("rsr").product(x, qweight, config).inputs
 
     def errors(**changed):
         run = model.model.run({**words, **changed}, {"outputs": 3}, seed=1)

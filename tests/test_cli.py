@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from subbyte import __version__, weights
 from subbyte.cli import bench, commands, lint, operands, settings
-from subbyte.cli.schemes import NAMES, scheme
 from subbyte.golden.bitmod import BitModConfig
 from subbyte.golden.bitmod.formats import Format
+from subbyte.schemes import engines, scheme
 from subbyte.sim import engine_run
 from subbyte.tools import kept
 
@@ -59,7 +59,8 @@ def test_help_has_an_example_that_parses(run, command):
 
 @pytest.mark.parametrize("arguments, message", [
     (["verilog", "bitmot"], "scheme must be one of bitmod, tender, rsr, not 'bitmot' (did you mean bitmod?)"),
-    (["verilog", "bitmod", "--part", "top"], "part must be one of pe, engine, not 'top'"),
+    (["verilog", "bitmod", "--part", "top"],
+     "part must be one of pe, mac, dequant, encoder, aligner, column_sum, scale, array, engine, not 'top'"),
     (["verilog", "bitmod", "--set", "rows"], "--set must be KEY=VALUE, not 'rows'"),
     (["verilog", "bitmod", "--set", "rows=many"], "rows must be an integer, not 'many'"),
     (["verilog", "bitmod", "--set", "rows=0"], "rows must be at least 1, not 0"),
@@ -159,13 +160,13 @@ def small_model():
 
 @pytest.fixture
 def with_changes(monkeypatch, small_model):
-    """Make `subbyte simulate` use a scheme in which something differs from the RTL."""
-    def change(**functions):
+    """Make `subbyte simulate` compare with a product in which something differs from the RTL."""
+    def use(change):
         model = copy.copy(small_model)
-        model.scheme = dataclasses.replace(model.scheme, **functions)
+        model.run = lambda product, **options: small_model.run(change(product), **options)
         monkeypatch.setattr(commands, "EngineModel", lambda *_: model)
 
-    return change
+    return use
 
 
 def test_simulate_compares_a_real_slice_bit_for_bit(run):
@@ -196,14 +197,12 @@ def test_the_default_format_is_one_that_the_engine_takes(run, tmp_path):
 
 
 def test_simulate_fails_on_one_wrong_bit(run, with_changes):
-    bitmod = scheme("bitmod")
-
-    def golden(x, qweight, config):
-        y, flags = bitmod.golden(x, qweight, config)
+    def change(product):
+        y = product.y.copy()
         y[2, 4] = -y[2, 4]
-        return y, flags
+        return dataclasses.replace(product, y=y)
 
-    with_changes(golden=golden)
+    with_changes(change)
     result = run(*SMALL_LAYER)
     assert result.exit_code == 1 and "14 of 15 bit-identical" in result.output
     assert re.search(r"error: 1 of 15 outputs differ from golden; first difference: tile \(1, 2\), output \[2, 4\], "
@@ -211,21 +210,17 @@ def test_simulate_fails_on_one_wrong_bit(run, with_changes):
 
 
 def test_simulate_fails_on_a_wrong_prediction_or_flag(run, with_changes):
-    bitmod = scheme("bitmod")
+    def change(product):
+        timeline = dataclasses.replace(product.timeline, cycles=product.timeline.cycles + 1)
+        flags = {**product.flags, "nonfinite": ~product.flags["nonfinite"]}
+        return dataclasses.replace(product, timeline=timeline, flags=flags, errors=frozenset(["nonfinite"]))
 
-    def timeline(*arguments):
-        made = bitmod.timeline(*arguments)
-        return dataclasses.replace(made, cycles=made.cycles + 1)
-
-    def golden(x, qweight, config):
-        y, flags = bitmod.golden(x, qweight, config)
-        return y, {**flags, "nonfinite": ~flags["nonfinite"]}
-
-    with_changes(timeline=timeline, golden=golden)
+    with_changes(change)
     result = run(*SMALL_LAYER)
     assert result.exit_code == 1 and "15 of 15 bit-identical" in result.output
     assert re.search(r"the product must take the predicted \d+ cycles, not \d+", result.stderr)
     assert "flag nonfinite of tile (0, 0) must be True, not False" in result.stderr
+    assert "the engine must raise nonfinite" in result.stderr
 
 
 def test_rtl_is_generated_once_per_config_and_sources(tmp_path, monkeypatch):
@@ -237,7 +232,7 @@ def test_rtl_is_generated_once_per_config_and_sources(tmp_path, monkeypatch):
 
     monkeypatch.setenv("SUBBYTE_BUILD", str(tmp_path))
     monkeypatch.setattr(engine_run.emit, "write", write)
-    made = SimpleNamespace(name="made", config=BitModConfig, component=lambda part, config: (None, f"made_{part}"))
+    made = SimpleNamespace(name="made", Config=BitModConfig, component=lambda part, config: (None, f"made_{part}"))
     assert engine_run._generate(made, BitModConfig())[0] == "generation 0"
     assert engine_run._generate(made, BitModConfig())[0] == "generation 0"
     assert engine_run._generate(made, BitModConfig(rows=4))[0] == "generation 1"
@@ -251,7 +246,7 @@ def test_first_difference_is_the_first_on_the_stream():
     y = golden.copy()
     y[0, 4] += 1
     y[3, 1] += 1
-    config = SimpleNamespace(rows=2, cols=3, drain=1)
+    config = BitModConfig(rows=2, cols=3, drain=1)
     run = SimpleNamespace(output_cycles={"outputs": np.arange(100, 124)})
     count, first = engine_run._compare(golden, y, config, run, seed=7)
     assert count == 2 and first.tile == (1, 0) and first.index == (3, 1)
@@ -271,12 +266,14 @@ def test_lint_sees_what_is_wrong(tmp_path):
     assert lint.check_verilog(path, "latch", available) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", engines())
 def test_schemes_are_complete(name):
     entry = scheme(name)
-    assert entry.name == name and set(entry.parts) >= {"pe", "engine"} and entry.formats
+    assert entry.name == name and {part.name for part in entry.parts} >= {"pe", "engine"} and entry.formats
+    assert {part.name for part in entry.parts if part.released} == {"pe", "engine"} and set(entry.fits) == {
+        "smallest", "small", "large"}
     for corner in entry.corners:
-        assert entry.config(**corner) != entry.config()
+        assert entry.Config(**corner) != entry.Config()
 
 
 def test_accuracy_is_within_the_promise():

@@ -16,7 +16,7 @@ import pytest
 
 from subbyte import __version__
 from subbyte.cli import commands
-from subbyte.cli.schemes import NAMES, scheme
+from subbyte.schemes import engines, scheme
 from subbyte.tools.kept import ROOMS, sources_of
 
 ROOT = Path(__file__).parents[1]
@@ -82,12 +82,12 @@ def test_wheel_alone_generates_every_scheme(tmp_path):
 
     found = run("-c", "import subbyte; print(subbyte.__file__)")
     assert found.stdout.strip() == str(site / "subbyte" / "__init__.py"), found.stderr
-    for name in NAMES:
+    for name in engines():
         settings = scheme(name).corners[0]
         sizes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
         done = run("-m", "subbyte.cli", "verilog", name, *sizes, "-o", f"{name}.v")
         assert done.returncode == 0 and (tmp_path / f"{name}.v").is_file(), done.stderr
-    for data in ("sim/stream_driver.cpp", "synth/area.json", "synth/templates/report.html", "synth/boards/ulx3s.lpf"):
+    for data in ("sim/stream_driver.cpp", "schemes/area.json", "report/templates/report.html", "synth/boards/ulx3s.lpf"):
         assert (site / "subbyte" / data).is_file(), f"{data} is not in the wheel"
 
 
@@ -116,10 +116,6 @@ def test_every_dependency_has_a_reason_and_a_tested_version():
 
 def test_changelog_tells_of_this_version():
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
-
-
-def test_makefile_makes_every_scheme():
-    assert re.search(r"^SCHEMES := (.*)$", MAKEFILE, re.MULTILINE)[1].split() == list(NAMES)
 
 
 def test_every_source_names_its_licence_and_its_purpose():

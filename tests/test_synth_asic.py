@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte.cli import commands
+from subbyte.schemes import NAMES
 from subbyte.synth import asic, designs, guard, results, timing
 from subbyte.synth.fanout import insert_trees
 from subbyte.synth.library import load_library
@@ -273,5 +274,5 @@ def test_every_design_is_registered_once_and_completely():
     registered = designs.designs()
     assert len({design.name for design in registered}) == len(registered)
     for design in registered:
-        assert design.kind in designs.KINDS and design.title and design.scheme in designs.SCHEMES
+        assert design.kind in designs.KINDS and design.title and design.scheme in NAMES
         assert bool(design.macs) or design.kind == "part"

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from subbyte.cli import commands
 from subbyte.cli.lint import check_verilog, tools
-from subbyte.cli.schemes import NAMES, scheme
+from subbyte.schemes import engines, scheme
 from subbyte.synth import fpga, results
 from subbyte.synth.designs import Design, from_files
 from subbyte.synth.devices import BOARDS, DEVICES
@@ -165,7 +165,7 @@ def test_a_processing_element_from_end_to_end(run, tmp_path):
     assert "error: bitmod_pe on ecp5-25k: 1000 MHz is not reached with any of 1 seeds" in result.stderr
     assert (row.status, row.kind, row.ports, row.target, list(row.fmax_mhz)) == ("ok", "pe", "out of context", "fpga", ["7"])
     assert row.lut_capacity == 24288 and 300 < row.luts < 1000 and 150 < row.flipflops < 300
-    assert 40 < row.fmax_mhz["7"] < 250 and row.macs == {"FP4": 0.5}
+    assert 40 < row.fmax_mhz["7"] < 250 and row.macs == {"FP16 x FP4": 0.5}
     folder = tmp_path / "bitmod_pe-ecp5-25k"
     assert {"bitmod_pe.v", "synth.ys", "run.sh", "vivado.tcl", "vivado.xdc"} <= {path.name for path in folder.iterdir()}
     report = json.loads((folder / "report-7.json").read_text())
@@ -190,10 +190,10 @@ def test_a_bitstream_for_a_board(tmp_path):
     assert "yowasp-ecppack" in (tmp_path / "run.sh").read_text()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", engines())
 def test_every_engine_stands_behind_the_serial_port(name, tmp_path):
     found = scheme(name)
-    engine, _ = found.component("engine", found.config(**DEVICES["ice40-hx8k"].arrays[name]))
+    engine, _ = found.component("engine", found.Config(**found.fits[DEVICES["ice40-hx8k"].size]))
     path = tmp_path / "serial.v"
     path.write_text(to_verilog(SerialTop(engine, 8), "serial", target="fpga"))
     assert check_verilog(path, "serial", tools()) == []

@@ -14,10 +14,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from subbyte.cli import commands
-from subbyte.synth import bars, plots, report, results
+from subbyte.report import bars, plots, report
+from subbyte.report.labels import place_labels
+from subbyte.report.plots import Point, pareto_front
+from subbyte.synth import results
 from subbyte.synth.fpga_results import FpgaReport, FpgaRow
-from subbyte.synth.labels import place_labels
-from subbyte.synth.plots import Point, pareto_front
 from subbyte.tools.toolchain import MissingTool
 
 RECORDED = Path(__file__).parent / "data" / "synth_area.json"

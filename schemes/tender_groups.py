@@ -8,13 +8,15 @@ import numpy as np
 
 from .. import weights
 from ..golden import tender
-from ..sim.engine_run import rms
-from . import operands
 
 __all__ = ["table"]
 
 _TOKENS = 256
 _LANES = (4, 8, 16, 32)
+
+
+def _rms(values):
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def table(path):
@@ -23,7 +25,7 @@ def table(path):
           "| layer | K | bits | G | accumulator bits | channels by group, largest scale first | occupancy at lanes "
           f"{', '.join(map(str, _LANES))} | error against float64 |\n|---|---|---|---|---|---|---|---|")
     for tensor, x in _inputs(path):
-        weight = operands.load_weight(path, tensor)
+        weight = weights.load_tensor(path, tensor)
         exact = x.astype(np.float64) @ weight.T.astype(np.float64)
         for bits in (8, 4):
             qweight = tender.quantize(weight, bits)
@@ -34,7 +36,7 @@ def table(path):
                              for lanes in _LANES)
                 print(f"| {tensor} | {weight.shape[1]} | {bits} | {groups} | {tender.accumulator_bits(decomposed, qweight)} "
                       f"| {' '.join(map(str, decomposed.counts[0]))} | {', '.join(occupancy)} "
-                      f"| {rms(y - exact) / rms(exact):.1e} |", flush=True)
+                      f"| {_rms(y - exact) / _rms(exact):.1e} |", flush=True)
 
 
 def _inputs(path):
@@ -43,5 +45,5 @@ def _inputs(path):
     tokens = weights.activations(path, None, _TOKENS, f"{block}.attn_norm.weight").astype(np.float32)
     yield f"{block}.attn_q.weight", tokens
     tokens = weights.activations(path, None, _TOKENS, f"{block}.ffn_norm.weight").astype(np.float32)
-    gate, up = (tokens @ operands.load_weight(path, f"{block}.ffn_{name}.weight").T for name in ("gate", "up"))
+    gate, up = (tokens @ weights.load_tensor(path, f"{block}.ffn_{name}.weight").T for name in ("gate", "up"))
     yield f"{block}.ffn_down.weight", (gate / (1 + np.exp(-gate)) * up).astype(np.float32)

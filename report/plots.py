@@ -20,20 +20,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from ..schemes import NAMES, priced
 from .labels import place_labels
 
 __all__ = ["DARK", "LIGHT", "SHAPES", "Axes", "Point", "breakdown_bars", "pareto_front", "scatter", "scatters"]
 
-LIGHT = {
-    "ink": "#1f2328", "faint": "#d0d7de", "paper": "#ffffff", "bitmod": "#4477aa", "tender": "#cc3311", "rsr": "#228833",
-    "bcq": "#aa3377", "bipolar": "#997700", "baselines": "#1f2328", "file": "#1f2328", "published": "#6e7781",
+_SHARES = (("#4477aa", "#77aadd"), ("#228833", "#7fc97f"), ("#cc3311", "#ee8866"), ("#aa3377", "#e08fc0"),
+           ("#997700", "#d6b656"), ("#6e7781", "#9198a1"), ("#1f2328", "#e6edf3"))
+_COLOURS = {
+    "ink": ("#1f2328", "#e6edf3"), "faint": ("#d0d7de", "#30363d"), "paper": ("#ffffff", "#0d1117"),
+    "file": ("#1f2328", "#e6edf3"), "published": ("#6e7781", "#9198a1"),
+    **{f"share-{number}": pair for number, pair in enumerate(_SHARES)},
+    **{name: priced(name).colours for name in NAMES},
 }
+
+LIGHT = {name: light for name, (light, _) in _COLOURS.items()}
 """Colours by name for a light background."""
 
-DARK = {
-    "ink": "#e6edf3", "faint": "#30363d", "paper": "#0d1117", "bitmod": "#77aadd", "tender": "#ee8866", "rsr": "#7fc97f",
-    "bcq": "#e08fc0", "bipolar": "#d6b656", "baselines": "#e6edf3", "file": "#e6edf3", "published": "#9198a1",
-}
+DARK = {name: dark for name, (_, dark) in _COLOURS.items()}
 """The same for a dark one."""
 
 SHAPES = {"pe": "o", "array": "s", "engine": "D", "baseline": "^", "file": "P", "published": "x"}
@@ -57,7 +61,7 @@ class Point:
     ----------
     label : str
     scheme : str
-        Chooses the colour: a scheme, "baselines", "file" or "published".
+        Chooses the colour: a name of :mod:`subbyte.schemes`, "file" or "published".
     kind : str
         Chooses the shape; see :data:`SHAPES`.
     area : float
@@ -135,7 +139,7 @@ def scatters(panels: Sequence[tuple[str, Sequence[Point]]], units: Axes) -> str:
 def breakdown_bars(rows: Sequence[tuple[str, dict[str, float]]], unit: str, name: str) -> str:
     """SVG for a page: stacked bars, the share of each category in the area of each labelled row."""
     categories = list(dict.fromkeys(category for _, areas in rows for category in areas))
-    colours = dict(zip(categories, ("bitmod", "rsr", "tender", "bcq", "bipolar", "published", "ink")))
+    colours = {category: f"share-{number % len(_SHARES)}" for number, category in enumerate(categories)}
     with _figure(7.6, 1.1 + 0.5 * len(rows)) as figure:
         axes = figure.add_subplot()
         for place, (_, areas) in enumerate(rows):

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import jinja2
 
+from ..schemes import engines
+from ..synth.fpga_results import FpgaReport, FpgaRow
+from ..synth.results import OK, AreaReport, AreaRow
 from . import bars, plots
-from .fpga_results import FpgaReport, FpgaRow
-from .results import OK, AreaReport, AreaRow
 
 __all__ = ["README_MARKS", "Report", "Table", "readme_plot", "readme_table", "write", "write_readme"]
 
@@ -254,7 +255,7 @@ def _headline(report: Report) -> tuple[str, list[AreaRow], dict[str, str]]:
     """For README.md: the first library, its rows that are more than parts, and precisions for which an engine stands there."""
     library, rows = next(iter(_libraries(report).items()), ("", []))
     rows = [row for row in rows if row.kind != "part" and row.area is not None]
-    ours = {precision for row in rows if row.scheme not in ("baselines", "file") for precision in row.macs}
+    ours = {precision for row in rows if row.scheme in engines() for precision in row.macs}
     return library, rows, {key: title for key, title in _precisions(rows).items() if key in ours}
 
 

@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Tables, plots and pages of what was measured, beside published designs."""

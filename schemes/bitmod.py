@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""BitMoD, as the rest of the house knows it."""
+
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+
+from ..golden import bitmod
+from .contract import Part, Product, Scheme
+
+__all__ = ["SCHEME"]
+
+
+def float16(x):
+    """Activations as binary16; a finite number beyond its range is refused, since its infinity would count as zero."""
+    x = np.asarray(x)
+    with np.errstate(over="ignore"):
+        rounded = x.astype(np.float16)
+    lost = np.isfinite(x) & np.isinf(rounded)
+    if lost.any():
+        where = tuple(np.argwhere(lost)[0].tolist())
+        raise ValueError(f"activations must be within binary16, +-65504, not {x[where]:g} at {where!r}")
+    return rounded
+
+
+class BitMod(Scheme):
+    """One bit-serial PE takes every data type."""
+
+    name, title = "bitmod", "BitMoD"
+    idea = "one bit-serial PE for FP3/FP4 with special values and INT8..INT3; FP16 activations, a scale per group"
+    paper = "BitMoD, HPCA 2025"
+    colours = "#4477aa", "#77aadd"
+    Config = bitmod.BitModConfig
+    formats = ("bitmod-fp4", *(name for name in bitmod.FORMATS if name != "bitmod-fp4"))
+    corners = (
+        {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
+        {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "group_size": 32, "scale_bits": 2},
+        {"rows": 2, "cols": 4, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256},
+        {"rows": 2, "cols": 2, "formats": ("INT3",), "dequant_chunk": None},
+        {"rows": 2, "cols": 2, "formats": ("FP3", "FP4"), "guard_bits": 13, "max_k": 65536},
+    )
+    bench = ({"lanes": 4}, {"lanes": 8})
+    # One more rank in the cross-group adder than on silicon: there it would be registers for nothing.
+    fits = {
+        "smallest": {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "group_size": 32, "formats": ("FP4",), "sum_stages": 6},
+        "small": {"rows": 2, "cols": 2, "lanes": 4, "sum_stages": 6},
+        "large": {"rows": 4, "cols": 4, "lanes": 4, "sum_stages": 6},
+    }
+
+    def takes(self, fmt, config):
+        return any(taken.name.lower() in fmt for taken in config.formats)
+
+    def quantize(self, weight, fmt, config):
+        return bitmod.quantize(weight, fmt, group_size=config.group_size, scale_bits=config.scale_bits,
+                               special_values=config.special_values)
+
+    def activations(self, x, config):
+        return float16(x)
+
+    def product(self, x, qweight, config):
+        y, flags = bitmod.matmul(x, qweight, config, flags=True)
+        m, n = y.shape
+        return Product(
+            y, flags._asdict(), frozenset(["nonfinite"] if flags.nonfinite.any() else []), bitmod.reference(x, qweight),
+            config.timeline(m, n, config.schedule(qweight, x)),
+            {**bitmod.pack(qweight, config, ceil(m / config.rows)),
+             "activations": bitmod.pack_activations(x, config, ceil(n / config.cols))},
+            bitmod.pack_outputs(y, flags.nonfinite, config),
+        )
+
+    def results(self, words, m, n, config):
+        y, *masks = bitmod.unpack_outputs(words, m, n, config)
+        return y, bitmod.Flags(*masks)._asdict()
+
+    def shared(self, config):
+        return f"groups of {config.group_size}"
+
+    @cached_property
+    def parts(self):
+        from ..dequant.bitmod import BitSerialDequantizer, ColumnSum
+        from ..hdl.aligner import Aligner
+        from ..hdl.floating import Float32, FloatScale
+        from ..pe.bitmod import BitModPE, GroupMac, TermEncoder
+        from ..top.bitmod import BitModCore, BitModEngine
+
+        def of_pe(config):
+            return {f"FP16 x {fmt.name}": config.lanes / fmt.terms for fmt in config.formats}
+
+        def of_array(config):
+            return {name: config.rows * config.cols * macs for name, macs in of_pe(config).items()}
+
+        def lanes(config):
+            return f"{config.lanes} lanes"
+
+        def size(config):
+            return f"{config.rows} x {config.cols} x {config.lanes}"
+
+        def part(name, kind, title, make, macs=lambda config: {}, size=lanes, breakdown=None, released=False):
+            return Part(name, kind, title, make, {f"bitmod_{name}": {}}, macs, size, breakdown or {}, released)
+
+        array = {
+            "bitmod_mac": "PE array",
+            "bitmod_aligner": "edge logic",
+            "bitmod_encoder": "edge logic",
+            "*.special*": "edge logic",
+            "bitmod_dequant": "dequantization",
+            "bitmod_column_sum": "dequantization",
+            "*.readout": "dequantization",
+        }
+        engine = {**array, "bitmod_scale": "dequantization", "bitmod_engine.core": "edge logic", "": "shell"}
+
+        def nothing(config):
+            return ""
+
+        return (
+            part("pe", "pe", "processing element: alignment, MAC, dequantizer", BitModPE, of_pe, released=True),
+            part("mac", "part", "MAC of a row and column", GroupMac, of_pe),
+            part("dequant", "part", "bit-serial dequantizer", BitSerialDequantizer, size=nothing),
+            part("encoder", "part", "term encoder of a column", TermEncoder),
+            part("aligner", "part", "aligner of a row", lambda config: Aligner(config.lanes, config.guard_bits)),
+            part("column_sum", "part", "cross-group sum of a column", ColumnSum, size=lambda config: f"{config.rows} rows"),
+            part("scale", "part", "output scaler", lambda config: FloatScale(
+                Float32, product_stages=config.output_stages - FloatScale.ROUNDING_STAGES), size=nothing),
+            part("array", "array", "array with edge logic and dequantization", BitModCore, of_array, size,
+                 {**array, "": "edge logic"}),
+            part("engine", "engine", "engine", BitModEngine, of_array, size, engine, released=True),
+        )
+
+
+SCHEME = BitMod()

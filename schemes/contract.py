@@ -1,0 +1,225 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the rest of the house knows of a scheme: its config, its operands, its products, its parts, and nothing else."""
+
+import dataclasses
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..golden.config import EngineConfig
+from ..golden.schedule import Timeline
+
+__all__ = ["KINDS", "Part", "Priced", "Product", "Scheme", "describe_config"]
+
+KINDS = ("pe", "part", "array", "engine", "baseline")
+"""Processing element by itself; part of one or of an engine; array with its edge logic; whole engine; textbook design."""
+
+
+def describe_config(size: str, config: Any) -> str:
+    """The size of something, and every parameter that is no size and not the default, for a table."""
+    fields = dataclasses.fields(config) if dataclasses.is_dataclass(config) else ()
+    values = {item.name: getattr(config, item.name) for item in fields
+              if item.name not in ("rows", "cols", "lanes") and getattr(config, item.name) != item.default}
+    return ", ".join(filter(None, [size, *(f"{name}={_plain(value)}" for name, value in values.items())]))
+
+
+def _plain(value):
+    if isinstance(value, tuple):
+        return "+".join(map(str, map(_plain, value)))
+    return value.name if isinstance(value, enum.Enum) else value
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of hardware that can be generated, linted, measured.
+
+    Attributes
+    ----------
+    name : str
+        As typed after ``--part``.
+    kind : str
+        One of :data:`KINDS`.
+    title : str
+        What it is, for a table.
+    make : callable
+        From a config to its component.
+    macs : callable
+        From a config to MAC per cycle by precision; nothing for a part that does none by itself.
+    size : callable
+        From a config to what to say of its size.
+    breakdown : mapping of str to str
+        See :class:`subbyte.synth.designs.Design`.
+    measured : mapping of str to mapping
+        Designs that are measured of it without further word: their names, and parameters beside the defaults.
+    released : bool
+        Whether `make verilog` writes it, and `subbyte fpga` measures it without being asked.
+    """
+
+    name: str
+    kind: str
+    title: str
+    make: Callable[[Any], Any]
+    measured: Mapping[str, Mapping[str, Any]]
+    macs: Callable[[Any], Mapping[str, float]] = lambda config: {}
+    size: Callable[[Any], str] = lambda config: ""
+    breakdown: Mapping[str, str] = field(default_factory=dict)
+    released: bool = False
+
+
+class Priced(ABC):
+    """What has parts that can be measured: a scheme, or textbook designs.
+
+    Attributes
+    ----------
+    name, title : str
+        As typed, and as read.
+    colours : (str, str)
+        Of its points in plots, on a light background and on a dark one.
+    Config : type or None
+        Its frozen dataclass of parameters, if its parts have any.
+    """
+
+    name: str
+    title: str
+    colours: tuple[str, str]
+    Config: type | None = None
+
+    @property
+    @abstractmethod
+    def parts(self) -> Sequence[Part]:
+        """All of them; hardware is imported only here."""
+
+    def part(self, name: str) -> Part:
+        """The part of this name.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        parts = {part.name: part for part in self.parts}
+        if name not in parts:
+            raise ValueError(f"part must be one of {', '.join(parts)}, not {name!r}")
+        return parts[name]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product as an engine must compute it, and all that is needed to let it do so; made once.
+
+    Attributes
+    ----------
+    y : ndarray [M, N]
+        The engine's answer, by golden, to the bit.
+    flags : mapping of str to bool ndarray [M tiles, N tiles]
+        What it reports of each tile.
+    errors : frozenset of str
+        Sticky errors that these operands raise.
+    reference : float64 ndarray [M, N]
+        Exact product of the quantized operands, corrections included.
+    timeline : Timeline
+        Predicted cycles.
+    inputs : mapping of str to ndarray
+        Words of each input stream.
+    outputs : ndarray
+        Words that must come.
+    unit : float or ndarray that broadcasts to [M, N]
+        What a result of 1 counts, where results are integers of some scale.
+    """
+
+    y: np.ndarray = field(repr=False)
+    flags: Mapping[str, np.ndarray] = field(repr=False)
+    errors: frozenset[str]
+    reference: np.ndarray = field(repr=False)
+    timeline: Timeline
+    inputs: Mapping[str, np.ndarray] = field(repr=False)
+    outputs: np.ndarray = field(repr=False)
+    unit: float | np.ndarray = field(default=1.0, repr=False)
+
+    @property
+    def error(self) -> np.ndarray:
+        """Of each answer against the reference, float64 [M, N]."""
+        return self.y.astype(np.float64) * self.unit - self.reference
+
+
+class Scheme(Priced):
+    """An engine, seen from outside.
+
+    Attributes
+    ----------
+    Config : type
+        An :class:`~subbyte.golden.config.EngineConfig`.
+    idea, paper : str
+        The idea in a line, and where it is from.
+    formats : tuple of str
+        Weight formats, the default one first.
+    fits : mapping of str to mapping
+        Parameters of arrays for FPGAs that are "smallest", "small" and "large".
+    corners : tuple of mapping
+        Parameters, beside the defaults, at which `make lint` checks the RTL; the first is the smallest engine.
+    bench : tuple of mapping
+        Parameters at which `make bench` runs layers.
+    accurate : bool
+        Whether `make bench` tabulates errors of the engine by format.
+    """
+
+    Config: type[EngineConfig]
+    idea: str
+    paper: str
+    formats: tuple[str, ...]
+    fits: Mapping[str, Mapping[str, Any]]
+    corners: tuple[Mapping[str, Any], ...]
+    bench: tuple[Mapping[str, Any], ...] = ({},)
+    accurate: bool = True
+
+    @abstractmethod
+    def takes(self, fmt: str, config: EngineConfig) -> bool:
+        """Whether an engine of this config takes the format."""
+
+    @abstractmethod
+    def quantize(self, weight: np.ndarray, fmt: str, config: EngineConfig) -> Any:
+        """Float weight [N, K] in a format: has ``shape``, ``codes``, ``bits_per_weight``, ``dequantize()``."""
+
+    @abstractmethod
+    def activations(self, x: np.ndarray, config: EngineConfig) -> Any:
+        """Float [M, K] as the operand that the engine takes."""
+
+    @abstractmethod
+    def product(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> Product:
+        """The product of operands; ``terms`` are the scheme's further ones.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit the config, or each other.
+        """
+
+    @abstractmethod
+    def results(self, words: np.ndarray, m: int, n: int, config: EngineConfig) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
+        """Words of ``outputs`` as y [M, N] and the flags of its tiles."""
+
+    @abstractmethod
+    def shared(self, config: EngineConfig) -> str:
+        """On which weights share a scale, in words."""
+
+    def tables(self, path) -> None:
+        """Print further tables of `make bench`, of the model file at ``path``."""
+
+    def format_for(self, name: str | None, config: EngineConfig) -> str:
+        """The format of this name, or without one the first that an engine of this config takes."""
+        from ..tools.hints import near
+
+        taken = [known for known in self.formats if self.takes(known, config)]
+        if name is not None and name not in taken:
+            raise ValueError(
+                f"--format must be one that the engine takes ({', '.join(taken)}), not {name!r}{near(name, taken)}")
+        return name or taken[0]
+
+    def component(self, part: str, config: EngineConfig) -> tuple[Any, str]:
+        """The component of a part, and the name of its Verilog module."""
+        return self.part(part).make(config), f"{self.name}_{part}"

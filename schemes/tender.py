@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Tender, as the rest of the house knows it."""
+
+from functools import cached_property
+
+import numpy as np
+
+from ..golden import tender
+from .contract import Part, Product, Scheme
+
+__all__ = ["SCHEME"]
+
+_BITS = {f"int{bits}": {"bits_w": bits, "bits_a": bits} for bits in (4, 8)}
+
+
+class Tender(Scheme):
+    """The accumulator shifts between channel groups whose scales are a factor 2 apart."""
+
+    name, title = "tender", "Tender"
+    idea = "INT4/INT8 products; activation channels in groups with scales 2x apart, and the accumulator shifts between them"
+    paper = "Tender, ISCA 2024"
+    colours = "#cc3311", "#ee8866"
+    Config = tender.TenderConfig
+    formats = ("int4", "int8")
+    corners = (
+        {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
+        {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "bits_w": 8, "bits_a": 8},
+        {"rows": 2, "cols": 2, "lanes": 4, "drain": 2, "bits_a": 8, "chunk": None, "output": "int8"},
+        {"rows": 1, "cols": 2, "lanes": 6, "drain": 1, "bits_w": 8, "chunk": 5, "accumulator_bits": 20, "max_beats": 1},
+    )
+    fits = {
+        "smallest": {"rows": 1, "cols": 1, "lanes": 8, "drain": 1},
+        "small": {"rows": 4, "cols": 4, "lanes": 16, "drain": 1},
+        "large": {"rows": 8, "cols": 8, "lanes": 16, "drain": 1},
+    }
+    accurate = False
+
+    def takes(self, fmt, config):
+        return fmt == f"int{config.bits_w}"
+
+    def quantize(self, weight, fmt, config):
+        return tender.quantize(weight, config.bits_w)
+
+    def activations(self, x, config):
+        """The authors' chunks of 256 rows, 8 groups; without channel bias, whose correction needs the weight as it was."""
+        chunk_size = max(256 // config.rows, 1) * config.rows
+        return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, chunk_size, channel_bias=False)
+
+    def product(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
+        """``correction`` [C, N], ``bias`` [N], ``divisors`` [C, N] as of :func:`subbyte.golden.tender.matmul`."""
+        terms = x, qweight, config, correction, bias, divisors
+        y, flags = tender.matmul(*terms, flags=True)
+        m, n = y.shape
+        exact = tender.reference(x, qweight, correction).reshape(-1, n)[:m]
+        if bias is not None:
+            exact = exact + np.asarray(bias, np.float64)
+        unit = np.repeat(np.asarray(divisors, np.float64), x.xq.shape[1], axis=0)[:m] if config.requantizes else 1.0
+        return Product(
+            y, flags._asdict(), frozenset(["overflow"] if flags.overflow.any() else []), exact,
+            config.timeline(m, n, config.schedule(qweight, x)), tender.pack(*terms),
+            tender.pack_outputs(y, flags.overflow, tender.filling(*terms), config), unit,
+        )
+
+    def results(self, words, m, n, config):
+        y, overflow = tender.unpack_outputs(words, m, n, config)
+        return y, {"overflow": overflow}
+
+    def shared(self, config):
+        return "one scale a channel"
+
+    def tables(self, path):
+        from . import tender_groups
+
+        tender_groups.table(path)
+
+    @cached_property
+    def parts(self):
+        from ..dequant.tender import Requantizer
+        from ..hdl.floating import FloatScaleAdd
+        from ..pe.tender import PublishedPE, TenderPE
+        from ..top.tender import TenderArray, TenderEngine
+
+        def precision(config):
+            return f"INT{config.bits_a} x INT{config.bits_w}"
+
+        def part(name, kind, title, make, macs, size, breakdown=None, released=False):
+            measured = {f"tender_{bits}_{name}": settings for bits, settings in _BITS.items()}
+            return Part(name, kind, title, make, measured, lambda config: {precision(config): float(macs(config))}, size,
+                        breakdown or {}, released)
+
+        def of_array(config):
+            return config.rows * config.cols * config.lanes
+
+        def lanes(config):
+            return f"{precision(config)}, {config.lanes} lanes"
+
+        def size(config):
+            return f"{precision(config)}, {config.rows} x {config.cols} x {config.lanes}"
+
+        array = {"tender_mac": "PE array", "tender_row": "edge logic", "tender_column": "edge logic"}
+        engine = {**array, "tender_rescale": "dequantization", "*.core*": "edge logic", "": "shell"}
+        edge = {**array, "": "edge logic"}
+        return (
+            Part("rescale_add", "part", "final rescale", lambda config: FloatScaleAdd(config.accumulator_bits),
+                 {"tender_rescale_add": {}}),
+            Part("requantize", "part", "requantization to INT8", lambda config: Requantizer(8), {"tender_requantize": {}}),
+            part("pe", "pe", "processing element", TenderPE, lambda config: config.lanes, lanes, released=True),
+            part("published", "pe", "element as published", PublishedPE, lambda config: 1,
+                 lambda config: f"{precision(config)}, 1 lane"),
+            part("array", "array", "array", lambda config: TenderArray(config, capture=False), of_array, size, edge),
+            part("array_no_shift", "array", "array without the shift",
+                 lambda config: TenderArray(config, shift=False, capture=False), of_array, size, edge),
+            part("engine", "engine", "engine", TenderEngine, of_array, size, engine, released=True),
+        )
+
+
+SCHEME = Tender()
