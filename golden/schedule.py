@@ -9,7 +9,7 @@ engine before those of the next one may replace them (the drain).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .tiles import Tiles
@@ -31,9 +31,11 @@ class GroupSchedule:
         """Cycles in which the array performs a term."""
         return self.beats * self.terms * self.passes
 
-    def ends(self, scaled: str) -> list[int]:
-        """Cycles from end to end of what lets a sum go: the whole group, or each pass."""
-        return [self.cycles] if scaled == "group" else self.passes * [self.beats * self.terms]
+    def parts(self, scaled: str) -> list[tuple[int, int]]:
+        """Beats and cycles of what lets a sum go at its end: the whole group, or each pass."""
+        if scaled == "group":
+            return [(self.beats * self.passes, self.cycles)]
+        return self.passes * [(self.beats, self.beats * self.terms)]
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,16 @@ class Timeline:
     """The cycle count of one product, streams always valid and ready.
 
     ``cycles`` counts from the cycle in which the first beats are offered to that of the last output transfer, both
-    included. ``busy`` of them perform a term. ``occupancy`` is real MACs over the peak MACs of the busy cycles.
+    included. ``busy`` of them perform a term. ``occupancy`` is real MACs over the peak MACs of the busy cycles. ``ends`` are
+    the cycles of the last term of each group (or pass, see :class:`Timing`), ``beats`` those between them.
     """
 
     cycles: int
     busy: int
     macs: int
     peak_macs: int
+    ends: tuple[int, ...] = field(default=(), repr=False)
+    beats: tuple[int, ...] = field(default=(), repr=False)
 
     @property
     def utilization(self) -> float:
@@ -119,19 +124,23 @@ def engine_timeline(tiles: Tiles, schedule: Schedule | Sequence[Schedule], timin
         raise ValueError(f"schedule must be one, or one for each of the {tiles.m_tiles} tiles of rows, not {len(schedules)}")
     last = timing.edge - 1
     free = 0
-    drained = [0] * timing.kept
+    drained, ends, beats = [0] * timing.kept, [], []
     for row, _ in tiles.places:
-        ends = [cycles for group in schedules[row].groups for cycles in group.ends(timing.scaled)]
-        for index, cycles in enumerate(ends):
+        parts = [part for group in schedules[row].groups for part in group.parts(timing.scaled)]
+        for index, (of_part, cycles) in enumerate(parts):
             last = max(last + cycles, free)
-            if index == len(ends) - 1:
+            if index == len(parts) - 1:
                 last = max(last, drained[-timing.kept])
                 drained.append(max(last + timing.result, drained[-1]) + timing.drain_beats)
             free = last + timing.interval
+            ends.append(last)
+            beats.append(of_part)
     peak = [lanes * sum(group.beats * group.passes for group in tile.groups) for tile in schedules]
     return Timeline(
         cycles=drained[-1] + timing.output,
         busy=tiles.n_tiles * sum(tile.cycles for tile in schedules),
         macs=tiles.n * sum(min(tiles.rows, tiles.m - i * tiles.rows) * tile.elements for i, tile in enumerate(schedules)),
         peak_macs=tiles.n_tiles * tiles.rows * tiles.cols * sum(peak),
+        ends=tuple(ends),
+        beats=tuple(beats),
     )

@@ -131,6 +131,8 @@ class EngineModel:
     scheme : Scheme
     config : EngineConfig
         Of the scheme.
+    engine, verilog : Engine and str, optional
+        Another engine than the scheme's own, and its text.
     waves : bool, optional
         See `subbyte.sim.stream_model.StreamModel`.
 
@@ -142,10 +144,13 @@ class EngineModel:
         Wall time of generating and compiling; both are skipped for what was generated and compiled before.
     """
 
-    def __init__(self, scheme, config, waves=None):
+    def __init__(self, scheme, config, *, engine=None, verilog=None, waves=None):
         started = time.perf_counter()
         self.scheme, self.config = scheme, config
-        self.verilog, described = _generate(scheme, config)
+        if engine is None:
+            self.verilog, described = _generate(scheme, config)
+        else:
+            self.verilog, described = verilog, emit.manifest(engine, f"{scheme.name}_engine", config)
         inputs, outputs, self._status = _ports(described)
         self.model = StreamModel(self.verilog, described["name"], inputs=inputs, outputs=outputs, waves=waves,
                                  status={port["name"]: port["width"] for port in self._status})

@@ -3,7 +3,7 @@
 """BitMoD's processing element and engine, bit for bit against golden, under Verilator."""
 
 from dataclasses import replace
-from math import ceil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +11,16 @@ import pytest
 
 from subbyte.golden import bitmod
 from subbyte.golden.bitmod import BitModConfig, QuantizedWeight, quantize
-from subbyte.golden.bitmod.formats import Format, decode
-from subbyte.golden.streams import pack_beats, unpack_beats
+from subbyte.golden.bitmod.formats import Format, decode, two_terms
+from subbyte.schemes import scheme
 from subbyte.sim.cocotb_run import resolve_seed, run_bench
-from subbyte.tb.bitmod_tops import FaultyEngine, PeTop
-from subbyte.tb.engine_cases import as_parameters
+from subbyte.tb.bitmod_tops import EngineFault, FaultyEngine, PeTop
+from subbyte.tb.engine_bench import Case, EngineBench, shell_errors, spoil
+from subbyte.tb.faults import check_faults
 from subbyte.tools.kept import kept_verilog
-from subbyte.top.bitmod import BitModEngine
 from subbyte.top.emit import to_verilog
 
+BITMOD = scheme("bitmod")
 BENCH = "subbyte.tb.bench_bitmod"
 SLICE = Path(__file__).parent.parent / "tests" / "data" / "smollm2_slice.npz"
 ACTIVATION_CORNERS = np.array(
@@ -46,11 +47,13 @@ def pe_groups(config, seed):
     for scale_code in range(256):
         x = rng.choice(ACTIVATION_CORNERS, config.lanes).view(np.float16)
         yield Format.INT8, 0, rng.integers(0, 256, config.lanes), x, scale_code
-    for _ in range(60):
+    for x, code in product((0x7BFF, 0xFBFF), (0x80, 0x7F)):  # the largest sums and products
+        yield Format.INT8, 0, np.full(config.group_size, code), np.full(config.group_size, x, np.uint16).view(np.float16), 255
+    for _ in range(120):
         fmt = Format(rng.choice(config.formats))
         k = config.lanes * int(rng.integers(1, 12))
         codes = rng.integers(0, 1 << fmt.bits, k)
-        kind = rng.integers(4)
+        kind = rng.integers(5)
         bits = rng.integers(0, 1 << 16, k).astype(np.uint16)  # any pattern: the widest exponent gaps, infinities, NaN
         if kind == 1:
             bits = rng.choice(ACTIVATION_CORNERS, k)
@@ -58,6 +61,10 @@ def pe_groups(config, seed):
             bits = np.where(np.arange(k) % 2, 0x7BFF, 0xFBFF).astype(np.uint16)
         elif kind == 3:
             bits = rng.normal(0, 1, k).astype(np.float16).view(np.uint16)
+        elif kind == 4:  # payloads of NaN beside the smallest numbers
+            small = rng.integers(0, 0x800, k) | rng.integers(0, 2, k) << 15
+            bits = np.where(rng.random(k) < 0.4, 0x7C00 | rng.integers(1, 0x400, k) | rng.integers(0, 2, k) << 15, small)
+            bits = bits.astype(np.uint16)
         yield fmt, int(rng.integers(4)), codes, bits.view(np.float16), rng.choice([0, 1, 128, 255, rng.integers(256)])
 
 
@@ -130,29 +137,6 @@ def random_activations(rng, m, k):
     return np.where(chosen, rng.choice(finite, (m, k)), x)
 
 
-def engine_case(name, x, qweight, config):
-    """Streams, expected words, and what the bench asserts of one product."""
-    m, n = len(x), qweight.shape[0]
-    m_tiles, n_tiles = ceil(m / config.rows), ceil(n / config.cols)
-    y, flags = bitmod.matmul(x, qweight, config, flags=True)
-    streams = bitmod.pack(qweight, config, m_tiles=m_tiles)
-    streams["activations"] = bitmod.pack_activations(x, config, n_tiles=n_tiles)
-    streams["outputs"] = bitmod.pack_outputs(y, flags.nonfinite, config)
-    case = {
-        "name": name,
-        "cycles": config.cycles(m, n, x.shape[1], config.schedule(qweight)),
-        "errors": int(flags.nonfinite.any()) << ERRORS.index("nonfinite"),
-        "rows": config.rows,
-        "cols": config.cols,
-        "drain": config.drain,
-        "output_bits": 32 if config.output == "float32" else 16,
-    }
-    return case, streams
-
-
-ERRORS = ("k_mismatch", "k_too_long", "scales_order", "format_changed", "format_unsupported", "nonfinite", "special_value")
-
-
 CONFIGS = {
     "default_formats": BitModConfig(rows=2, cols=4, lanes=4, group_size=32, drain=2),
     "float16_out": BitModConfig(
@@ -166,24 +150,13 @@ CONFIGS = {
 }
 
 
-def engine_verilog(name, target="asic"):
-    """One text for all benches of a configuration, and so one build."""
-    return bench_verilog(BitModEngine, CONFIGS[name], f"bitmod_engine_{name}", target)
-
-
 def formats_of(config):
     """Quantizer names of the config's formats, specials included."""
     return [f"bitmod-{f.name.lower()}" if f.is_float else f.name.lower() for f in config.formats]
 
 
-@pytest.mark.parametrize("name, target", [*((name, "asic") for name in CONFIGS), ("float16_out", "fpga")])
-def test_engine(name, target):
-    """Ragged and whole shapes, formats mixed in a tile, long and single groups, all stream pauses, a reset, exact cycles.
-
-    Both spellings of the arithmetic give the same bits in the same cycles.
-    """
-    config, seed = CONFIGS[name], resolve_seed()
-    rng = np.random.default_rng(seed)
+def engine_cases(config, rng):
+    """Ragged and whole shapes, formats mixed in a tile and from tile to tile, long and single groups, an infinity."""
     rows, cols, lanes, group = config.rows, config.cols, config.lanes, config.group_size
     fmts = formats_of(config)
     shapes = [
@@ -192,82 +165,116 @@ def test_engine(name, target):
         (2 * rows, cols, 2 * group + lanes),
         (rows + 1, cols + 1, 3 * group + lanes + 1),
         (rows, 2 * cols, group // 2),
+        (rows, 6 * cols, lanes),
     ]
-    prepared = []
     for index, (m, n, k) in enumerate(shapes):
-        rotated = fmts[index:] + fmts[:index]
+        rotated = fmts[index % len(fmts):] + fmts[:index % len(fmts)]
         x = random_activations(rng, m, k)
         if index == 3:
             x[0, k // 2] = np.inf
-        prepared.append(engine_case(f"{m}x{n}x{k} {rotated}", x, random_weight(rng, n, k, rotated, group), config))
-    run_bench(engine_verilog(name, target), f"bitmod_engine_{name}", BENCH,
-              parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
+        yield Case(f"{m}x{n}x{k} {rotated}", BITMOD.product(x, random_weight(rng, n, k, rotated, group), config))
+
+
+@pytest.mark.parametrize("name, target", [*((name, "asic") for name in CONFIGS), ("float16_out", "fpga")])
+def test_engine(name, target):
+    """Every course of the compiled bench; both spellings of the arithmetic give the same bits in the same cycles."""
+    seed = resolve_seed()
+    EngineBench(BITMOD, CONFIGS[name], target=target).check(engine_cases(CONFIGS[name], np.random.default_rng(seed)), seed)
+
+
+def test_engine_under_cocotb():
+    seed = resolve_seed()
+    bench = EngineBench(BITMOD, CONFIGS["default_formats"])
+    bench.check_cocotb(engine_cases(bench.config, np.random.default_rng(seed)), seed)
+
+
+def test_the_longest_tile():
+    """A tile of as many groups as the sums hold, 512 by default."""
+    bench, seed = EngineBench(BITMOD, CONFIGS["one_by_one"]), resolve_seed()
+    rng, k = np.random.default_rng(seed), CONFIGS["one_by_one"].largest_k
+    product = BITMOD.product(random_activations(rng, 1, k), random_weight(rng, 2, k, ["int4"], 32), bench.config)
+    assert len(product.timeline.ends) == 2 * 512
+    assert bench.problems(Case("longest", product), seed) == []
 
 
 def test_engine_faults_are_detected():
-    """The good unit and its faults side by side in one build: green without a fault, red with each."""
+    """The good unit and its faults side by side in one build."""
     config, seed = replace(CONFIGS["default_formats"], rows=1, cols=2, drain=1), resolve_seed()
-    rng = np.random.default_rng(seed)
-    prepared = []
+    bench, rng = EngineBench(BITMOD, config, FaultyEngine), np.random.default_rng(seed)
+    products = []
     for k, fmts in ((80, ["bitmod-fp4", "bitmod-fp3"]), (32, ["int8"]), (20, ["bitmod-fp3"])):
         x = random_activations(rng, 2 * config.rows, k)
-        prepared.append(engine_case(f"K={k} {fmts}", x, random_weight(rng, 4, k, fmts, 32), config))
-    verilog = bench_verilog(FaultyEngine, config, "bitmod_engine_faulty")
-    run_bench(verilog, "bitmod_engine_faulty", "subbyte.tb.bench_bitmod_faults",
-              parameters=as_parameters(prepared, seed), seed=seed)
+        products.append(Case(f"K={k} {fmts}", BITMOD.product(x, random_weight(rng, 4, k, fmts, 32), config)))
+
+    def problems(fault):
+        # Results that are not awaited show only where they wait longer than a tile takes.
+        for knobs in ({}, {"idle": 0.2, "backpressure": 0.9}):
+            for case in products:
+                yield from bench.problems(case, seed, hold={"fault": int(fault)}, timeout_cycles=1000, **knobs)
+
+    check_faults(problems, EngineFault)
 
 
-def special_write(fmt, selector, value):
+def special_write(fmt, selector, value, enable=1):
     """Word of the port ``special_values``."""
-    return value & 63 | selector << 6 | (fmt is Format.FP4) << 8 | 1 << 9
+    return value & 63 | selector << 6 | (fmt is Format.FP4) << 8 | enable << 9
+
+
+def of_special_values(special, rng, config):
+    """A product whose weights are special values alone, of every selector of both formats."""
+    n, groups = 5, 8
+    fmts = ["bitmod-fp3", "bitmod-fp4"] * 4
+    drawn = QuantizedWeight.concatenate([
+        quantize(rng.normal(0, 0.02, (n, 32)).astype(np.float32), fmt, group_size=32) for fmt in fmts])
+    selectors = np.tile(np.arange(groups, dtype=np.uint8) // 2, (n, 1))
+    by_group = [Format(code) for code in drawn.group_formats]
+    values = np.stack([np.take(special[fmt], selectors[:, i]) for i, fmt in enumerate(by_group)], axis=1)
+    qweight = replace(
+        drawn, selectors=selectors, special_values=special, values=np.repeat(values, 32, axis=1).astype(np.int16),
+        codes=np.tile(np.repeat([fmt.negative_zero for fmt in by_group], 32), (n, 1)).astype(np.uint8))
+    written = replace(config, special_fp3=special[Format.FP3], special_fp4=special[Format.FP4])
+    return BITMOD.product(random_activations(rng, 3, 32 * groups), qweight, written)
 
 
 def test_special_value_registers_are_programmable():
-    """Values written at run time count from the next group on, for both formats and every selector."""
-    config, seed = CONFIGS["default_formats"], resolve_seed()
-    fp3, fp4 = (7, -5, 0, -8), (-16, 9, 15, -24)
-    special = {Format.FP3: fp3, Format.FP4: fp4}
-    rng = np.random.default_rng(seed)
-    parts = []
-    for fmt in ("fp3-er-pos", "fp4-er-neg", "fp3-ea-pos", "fp4-ea-neg", "bitmod-fp3", "bitmod-fp4"):
-        parts.append(quantize(rng.normal(0, 0.02, (5, 32)).astype(np.float32), fmt, group_size=32, special_values=special))
-    qweight = QuantizedWeight.concatenate(parts)
-    assert set(np.unique(qweight.values)) & {*fp3, *fp4}
-    x = random_activations(rng, 3, qweight.shape[1])
-    written = replace(config, special_fp3=fp3, special_fp4=fp4)
-    case, streams = engine_case("special", x, qweight, written)
-    case["writes"] = [
-        special_write(fmt, selector, value) for fmt, four in special.items() for selector, value in enumerate(four)
-    ]
-    run_bench(engine_verilog("default_formats"), "bitmod_engine_default_formats", BENCH,
-              parameters=as_parameters([(case, streams)], seed), seed=seed, testcase="special_registers")
+    """Every value to every register, refused if it needs more than two terms; what was taken counts for the next products."""
+    bench, seed = EngineBench(BITMOD, CONFIGS["default_formats"]), resolve_seed()
+    rng, cases, writes = np.random.default_rng(seed), [], []
+    taken = [value for value in range(-32, 32) if is_special(value)]
+    held = {fmt: list(values) for fmt, values in bench.config.special_values.items()}
+    rounds = -(-len(taken) // 4)
+    for number in range(rounds + 3):  # each value once in a register of each format, then any
+        batch = []
+        for fmt, selector in product(held, range(4)):
+            value = taken[(4 * number + selector) % len(taken)] if number < rounds else int(rng.integers(-32, 32))
+            batch.append([special_write(fmt, selector, value), int(not is_special(value))])
+            held[fmt][selector] = value if is_special(value) else held[fmt][selector]
+            # With the enable low nothing happens, whatever the rest.
+            batch.append([special_write(Format(rng.choice([Format.FP3, Format.FP4])), int(rng.integers(4)),
+                                        int(rng.integers(-32, 32)), enable=0), 0])
+        writes.append(batch)
+        cases.append(Case(f"special {held}", of_special_values({fmt: tuple(four) for fmt, four in held.items()}, rng,
+                                                               bench.config)))
+    every = [[special_write(fmt, selector, value), int(not is_special(value))]
+             for fmt, selector, value in product(held, range(4), range(-32, 32))]
+    bench.check_cocotb(cases, seed, "special_registers", "subbyte.tb.bench_bitmod", writes=writes, every=every)
+
+
+def is_special(value):
+    """Whether two terms make a value."""
+    try:
+        two_terms(value)
+    except ValueError:
+        return False
+    return True
 
 
 def test_error_flags():
-    """Each flag is raised by its cause and by nothing else; a refused register write is reported."""
-    config, seed = CONFIGS["default_formats"], resolve_seed()
-    rng = np.random.default_rng(seed)
-    good = engine_case("good", random_activations(rng, 2, 96), random_weight(rng, 4, 96, ["int8", "bitmod-fp3"], 32), config)
-    prepared = []
-
-    def spoiled(flag, stream="weights", beat=0, field=None, value=None, write=0):
-        case, streams = good[0], dict(good[1])
-        if field:
-            fields = config.streams[stream]
-            values = unpack_beats(fields, streams[stream])
-            values[field][beat] = value
-            streams[stream] = pack_beats(fields, **values)
-        errors = 1 << ERRORS.index(flag) if flag else 0
-        prepared.append(({**case, "name": flag or "none", "errors": errors, "write": write}, streams))
-
-    spoiled(None)
-    spoiled("k_mismatch", "activations", 23, "last", 0)
-    spoiled("scales_order", "scales", 0, "last", 1)
-    spoiled("scales_order", "scales", 2, "last", 0)
-    spoiled("format_changed", "weights", 1, "format", Format.INT6)
-    spoiled("format_unsupported", "weights", slice(None), "format", 7)
-    spoiled("special_value", write=special_write(Format.FP4, 0, 11))
-    spoiled("nonfinite", "activations", 5, "data", np.inf)
-    prepared[-1][0]["name"] = "infinity"
-    run_bench(engine_verilog("default_formats"), "bitmod_engine_default_formats", BENCH,
-              parameters=as_parameters(prepared, seed), seed=seed, testcase="engine_errors")
+    """Each error of the shell and of the core is raised by its cause and by nothing else."""
+    config, seed = replace(CONFIGS["default_formats"], max_k=96), resolve_seed()
+    bench, rng = EngineBench(BITMOD, config), np.random.default_rng(seed)
+    good = BITMOD.product(random_activations(rng, 2, 96), random_weight(rng, 4, 96, ["int8"], 32), config)
+    cases = shell_errors(good, config)
+    for name, value in (("infinity", np.inf), ("NaN", np.nan)):
+        cases.append(Case(name, spoil(good, config, "activations", "data", (5, 1, 2), value, ["nonfinite"]), True))
+    bench.check_cocotb(cases, seed, "engine_errors")

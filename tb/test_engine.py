@@ -20,6 +20,7 @@ from subbyte.tb.counting_core import (
     ShellFault,
     tile_operands,
 )
+from subbyte.tb.faults import check_faults
 from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
 from subbyte.top.sequencer import Sequencer, nest
@@ -129,13 +130,14 @@ def test_faults_are_detected():
                 try:
                     run = model.run(streams, {"outputs": len(expected)}, seed=seed, hold={"fault": int(fault)},
                                     timeout_cycles=500, **knobs)
-                except StreamError:
-                    return True
-                if not np.array_equal(run.outputs["outputs"], expected) or not knobs and run.cycles != predicted:
-                    return True
-        return False
+                except StreamError as error:
+                    yield error
+                    return
+                yield from np.flatnonzero((run.outputs["outputs"] != expected).any(axis=1))
+                if not knobs and run.cycles != predicted:
+                    yield f"{run.cycles} cycles, predicted {predicted}"
 
-    assert {fault: problems(fault) for fault in ShellFault} == {fault: fault != ShellFault.NONE for fault in ShellFault}
+    check_faults(problems, ShellFault)
 
 
 class _SlowCore(CountingCore):

@@ -347,6 +347,32 @@ def test_large_scale(model, name, dtype, low, high):
     check(results[f"y_{name}"], expected, total=total, scale=scale)
 
 
+def scaled(model, name, dtype, total, scale):
+    """Compare a unit's results and overflows with golden's."""
+    y, overflow = scale_round(total, scale, dtype)
+    expected = y.view(f"u{y.itemsize}").astype(np.uint64) | overflow.astype(np.uint64) << np.uint64(8 * y.itemsize)
+    check(run(model, total.view(np.uint32), scale=scale.view(np.uint32))[f"y_{name}"], expected, total=total, scale=scale)
+
+
+def test_deep_underflow_to_binary16(model):
+    """Products far below the smallest subnormal: nothing is left of them, however far."""
+    total, scale = factors(np.random.default_rng(SEED), VECTORS, -150, -24)
+    scaled(model, "half", np.float16, total, scale)
+
+
+@pytest.mark.parametrize("name, dtype", [("single", np.float32), ("half", np.float16)])
+def test_near_ties(model, name, dtype):
+    """Significands whose product ends in a tie, next to one, or a unit from a whole: the lowest partial products decide."""
+    rng = np.random.default_rng(SEED)
+    a = rng.integers(1 << 22, 1 << 23, VECTORS) * 2 + 1
+    r = rng.choice([1 << 23, (1 << 23) + 1, (1 << 23) - 1, 1 << 22, (1 << 22) + 1, (1 << 22) - 1, 1, -1], VECTORS)
+    b = np.array([int(remainder) * pow(int(odd), -1, 1 << 24) % (1 << 24) for odd, remainder in zip(a, r, strict=True)])
+    normal = b >= 1 << 23
+    assert normal.sum() > VECTORS / 4
+    total, scale = np.float32(a[normal] * rng.choice([-1, 1], normal.sum())), np.float32(b[normal] * 2.0**-46)
+    scaled(model, name, dtype, total, scale)
+
+
 @pytest.mark.parametrize("error, message, parameters", [
     (TypeError, "operand_width must be an integer, not 2.5", {"operand_width": 2.5}),
     (ValueError, "stages must be between 1 and 6, not 7", {"stages": 7}),

@@ -3,7 +3,6 @@
 """RSR's processing elements and engine, bit for bit against golden, under Verilator."""
 
 import importlib.util
-from copy import copy
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -21,12 +20,15 @@ from subbyte.schemes import scheme
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel
 from subbyte.sim.stream_model import StreamError, StreamModel
+from subbyte.tb.engine_bench import Case, EngineBench, shell_errors
+from subbyte.tb.faults import check_faults
 from subbyte.tb.rsr_tops import ArrayFault, ArrayTop, EngineFault, FaultyEngine, ScatterFault, ScatterTop
 from subbyte.tools.kept import kept_verilog
 from subbyte.tools.toolchain import build_root
 from subbyte.top.emit import to_verilog
 from subbyte.weights.smollm2 import FILE_NAME
 
+RSR = scheme("rsr")
 ROOT = Path(__file__).parents[1]
 CORNERS = [-128, -128, -127, -1, 0, 0, 1, 127]
 
@@ -42,18 +44,13 @@ def stream_model(top, name, key, fields, output, target="asic"):
     return StreamModel(verilog, name, inputs={"beats": payload_bits(fields)}, outputs=output)
 
 
-def check_faults(run, expected, faults):
-    """Good without a fault; each kept fault gives other words, or too many or too few of them."""
-    for fault in faults:
-        try:
-            got = run(fault)
-        except StreamError:
-            got = None
-        same = got is not None and np.array_equal(got, expected)
-        if fault == 0:
-            np.testing.assert_array_equal(got, expected)
-        else:
-            assert not same, f"the bench stays green with {fault.name}"
+def differences(model, words, output, expected, seed, fault):
+    """Beats that differ with a fault, or that there are too many or too few of them."""
+    try:
+        run = model.run({"beats": words}, {output: len(expected)}, seed=seed, hold={"fault": int(fault)})
+    except StreamError as error:
+        return [error]
+    return np.flatnonzero((run.outputs[output] != expected).any(axis=1))
 
 
 # The array: tables, decoders, elements
@@ -119,10 +116,7 @@ def test_array(settings, target):
     model = stream_model(lambda: ArrayTop(config), "rsr_array_top", (config, target), fields, {"sums": payload_bits([bits])},
                          target)
 
-    def run(fault):
-        return model.run({"beats": words}, {"sums": len(expected)}, seed=seed, hold={"fault": int(fault)}).outputs["sums"]
-
-    check_faults(run, expected, ArrayFault)
+    check_faults(lambda fault: differences(model, words, "sums", expected, seed, fault), ArrayFault)
 
 
 # The scatter element
@@ -154,11 +148,7 @@ def test_scatter(block):
     model = stream_model(lambda: ScatterTop(block, max_k), "rsr_scatter_top", (block, max_k), fields,
                          {"vectors": payload_bits([bits])})
 
-    def run(fault):
-        hold = {"fault": int(fault)}
-        return model.run({"beats": words}, {"vectors": len(expected)}, seed=seed, hold=hold).outputs["vectors"]
-
-    check_faults(run, expected, ScatterFault)
+    check_faults(lambda fault: differences(model, words, "vectors", expected, seed, fault), ScatterFault)
 
 
 # The engine
@@ -181,43 +171,50 @@ CONFIGS = {
 }
 
 
+def engine_cases(config, rng):
+    """Ragged shapes, tiles of one beat, whole ones; scales of all sizes, an overflow among them."""
+    for m, n, k in ((1, 1, 1), (2 * config.rows + 1, 2 * config.cols + 1, 3 * config.lanes - 1), (4, 4 * config.cols, 7),
+                    (config.rows, 3 * config.cols, min(config.max_k, 240))):
+        yield Case(f"{m}x{n}x{k}", RSR.product(*engine_operands(rng, m, n, k, config), config))
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_engine(name):
-    """Ragged shapes, exact cycles; pauses on each stream alone and on all; a reset on the way; tiles of one beat."""
+    """Every course of the compiled bench."""
     config, seed = CONFIGS[name], resolve_seed()
-    model = EngineModel(scheme("rsr"), config)
-    rng = np.random.default_rng(seed)
-    for m, n, k in ((1, 1, 1), (2 * config.rows + 1, 2 * config.cols + 1, 3 * config.lanes - 1), (4, 4 * config.cols, 7),
-                    (config.rows, 3 * config.cols, 240 if config.max_k > 1000 else config.max_k)):
-        x, qweight = engine_operands(rng, m, n, k, config)
-        product = model.scheme.product(x, qweight, config)
-        clean = model.run(product, seed=seed)
-        knobs = [{"idle": {stream: 0.7}} for stream in config.streams if stream != "outputs"]
-        knobs += [{"backpressure": 0.8}, {"idle": 0.3, "backpressure": 0.5},
-                  {"reset_at": int(rng.integers(1, clean.run.cycles))}]
-        for result in (clean, *(model.run(product, seed=seed, **chosen) for chosen in knobs)):
-            assert not result.problems, (m, n, k, result.problems)
-        assert np.isinf(clean.y.astype(float)).any() == any(mask.any() for mask in clean.flags.values())
+    cases = list(engine_cases(config, np.random.default_rng(seed)))
+    for case in cases:
+        assert np.isinf(case.product.y.astype(float)).any() == any(mask.any() for mask in case.product.flags.values())
+    EngineBench(RSR, config).check(cases, seed)
+
+
+def test_engine_under_cocotb():
+    seed = resolve_seed()
+    bench = EngineBench(RSR, CONFIGS["lookup"])
+    bench.check_cocotb(engine_cases(bench.config, np.random.default_rng(seed)), seed)
+
+
+def test_sums_of_the_longest_tile():
+    """Lanes do not divide max_k: whole beats hold more, and the largest sum of them fits all the same."""
+    config = RsrConfig(rows=1, cols=2, lanes=4, drain=1, max_k=5, output="int32")
+    whole, seed = replace(config, max_k=config.largest_k), resolve_seed()
+    x = QuantizedActivations(np.full((1, 8), -128), np.ones(1, np.float32))
+    product = RSR.product(x, rsr.from_ternary(np.array([[-1] * 8, [1] * 8])), whole)
+    assert product.y.tolist() == [[1024, -1024]]
+    assert EngineBench(RSR, config).problems(Case("longest", product), seed) == []
 
 
 def test_engine_faults():
     """Each kept fault turns a run red."""
     config, seed = replace(CONFIGS["lookup"], cols=2, drain=1, output="float16", product_stages=1), resolve_seed()
-    faulty = copy(scheme("rsr"))
-    faulty.name, faulty.parts = "rsr_faulty", [replace(faulty.part("engine"), make=FaultyEngine)]
-    model = EngineModel(faulty, config)
-    rng = np.random.default_rng(seed)
-    operands = [engine_operands(rng, 4, 16, k, config) for k in (12, 30)]
-    for fault in EngineFault:
-        problems = []
-        for x, qweight in operands:
-            try:
-                product = faulty.product(x, qweight, config)
-                problems += model.run(product, seed=seed, hold={"fault": int(fault)}, idle=0.2, backpressure=0.3,
-                                      timeout_cycles=500).problems
-            except StreamError as error:
-                problems.append(str(error))
-        assert bool(problems) == (fault != EngineFault.NONE), f"{fault.name}: {problems}"
+    bench, rng = EngineBench(RSR, config, FaultyEngine), np.random.default_rng(seed)
+    cases = [Case(f"K={k}", RSR.product(*engine_operands(rng, 4, 16, k, config), config)) for k in (12, 30)]
+
+    def problems(fault):
+        for case in cases:
+            yield from bench.problems(case, seed, hold={"fault": int(fault)}, idle=0.2, backpressure=0.3, timeout_cycles=500)
+
+    check_faults(problems, EngineFault)
 
 
 def captured_inputs(tokens):
@@ -239,7 +236,7 @@ def captured_inputs(tokens):
 def test_real_layers():
     """Every layer of a block of a trained ternary model, and layers of SmolLM2 made ternary, whole and bit for bit."""
     config = RsrConfig(rows=1, cols=8, lanes=32, drain=1)
-    model = EngineModel(scheme("rsr"), config)
+    model = EngineModel(RSR, config)
     layers = captured_inputs(2)
     assert {name: qweight.shape for name, (_, qweight) in layers.items()} == {
         **dict.fromkeys("qkvo", (384, 384)), **dict.fromkeys(("gate", "up"), (1152, 384)), "down": (384, 1152)}
@@ -254,25 +251,7 @@ def test_real_layers():
 
 
 def test_error_flags():
-    """Streams that disagree, a tile too long: each raises its flag and no other."""
-    config = CONFIGS["integers"]
-    config = replace(config, max_k=18)
-    model = EngineModel(scheme("rsr"), config)
-    x, qweight = engine_operands(np.random.default_rng(1), 3, 2, 18, config)
-    words = scheme("rsr").product(x, qweight, config).inputs
-
-    def errors(**changed):
-        run = model.model.run({**words, **changed}, {"outputs": 3}, seed=1)
-        return [name for i, name in enumerate(("k_mismatch", "k_too_long")) if run.status["errors"] >> i & 1]
-
-    def without_last(stream, beat):
-        spoiled = words[stream].copy()
-        bits = np.unpackbits(spoiled[beat], bitorder="little")
-        bits[np.flatnonzero(bits)[-1]] = 0  # the payload's top bit
-        spoiled[beat] = np.packbits(bits, bitorder="little")
-        return {stream: spoiled}
-
-    assert errors() == []
-    assert errors(**without_last("activations", -1)) == ["k_mismatch"]
-    longer = {name: np.concatenate([words[name][:1], words[name]]) for name in ("weights", "activations")}
-    assert errors(**longer) == ["k_too_long"]
+    """Each error of the shell is raised by its cause and by nothing else."""
+    config, seed = replace(CONFIGS["integers"], max_k=18), resolve_seed()
+    good = RSR.product(*engine_operands(np.random.default_rng(seed), 3, 2, 18, config), config)
+    EngineBench(RSR, config).check_cocotb(shell_errors(good, config), seed, "engine_errors")

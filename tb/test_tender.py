@@ -10,18 +10,15 @@ import pytest
 from amaranth.sim import Simulator
 
 from subbyte.golden import tender
-from subbyte.golden.streams import pack_beats, unpack_beats
 from subbyte.golden.tender import Decomposed, QuantizedWeight, TenderConfig, decompose, quantize
 from subbyte.pe.tender import PublishedPE, TenderPE
-from subbyte.sim.cocotb_run import resolve_seed, run_bench
-from subbyte.tb.engine_cases import as_parameters
-from subbyte.tb.tender_tops import FaultyEngine
-from subbyte.tools.kept import kept_verilog
-from subbyte.top.emit import to_verilog
-from subbyte.top.tender import TenderEngine
+from subbyte.schemes import scheme
+from subbyte.sim.cocotb_run import resolve_seed
+from subbyte.tb.engine_bench import Case, EngineBench, shell_errors
+from subbyte.tb.faults import check_faults
+from subbyte.tb.tender_tops import FaultyEngine, TenderFault
 
-BENCH = "subbyte.tb.bench_tender"
-ERRORS = ("k_mismatch", "k_too_long", "overflow")
+TENDER = scheme("tender")
 SLICE = Path(__file__).parent.parent / "tests" / "data" / "smollm2_slice.npz"
 CONFIGS = {
     "int4": TenderConfig(rows=2, cols=4, lanes=4, drain=2),
@@ -30,11 +27,6 @@ CONFIGS = {
     "one_by_one": TenderConfig(rows=1, cols=1, lanes=1, drain=1, bits_a=8, accumulator_bits=16, dot_stages=1, chunk=5,
                                output="uint4"),
 }
-
-
-def bench_verilog(top, config, name):
-    """Verilog of a top, kept from run to run."""
-    return kept_verilog(name, config, lambda: to_verilog(top(config), name))
 
 
 # The elements
@@ -180,61 +172,66 @@ def random_operands(rng, m, n, k, config, groups, chunk_size, unsigned=False, sp
     return decomposed, quantize(weight, config.bits_w), tender.correction(decomposed, weight), rng.normal(0, 1, n)
 
 
-def engine_case(name, decomposed, qweight, correction, bias, config):
-    """Streams, expected words, and what the bench asserts of one product; results are requantized to use their range."""
-    operands = decomposed, qweight, config, correction, bias
+def product_of(config, decomposed, qweight, correction, bias):
+    """The product; results are requantized to use their range."""
+    terms = {"correction": correction, "bias": bias}
     if config.requantizes:
         plain = tender.matmul(decomposed, qweight, replace(config, output="float32"), correction, bias)
         divisors = (np.abs(plain).max(axis=0) / 2 ** (config.output_bits - 1)).astype(np.float32)
-        operands += (np.tile(divisors, (len(decomposed.xq), 1)),)
-    y, flags = tender.matmul(*operands, flags=True)
-    streams = tender.pack(*operands)
-    streams["outputs"] = tender.pack_outputs(y, flags.overflow, tender.filling(*operands), config)
-    m, n = y.shape
-    case = {
-        "name": name,
-        "cycles": config.cycles(m, n, qweight.shape[1], config.schedule(qweight, decomposed)),
-        "errors": int(flags.overflow.any()) << ERRORS.index("overflow"),
-        "rows": config.rows,
-        "cols": config.cols,
-        "drain": config.drain,
-        "output_bits": config.output_bits,
-    }
-    return case, streams
+        terms["divisors"] = np.tile(divisors, (len(decomposed.xq), 1))
+    return TENDER.product(decomposed, qweight, config, **terms)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_engine(name):
-    """Ragged and whole shapes, several chunks, signed and unsigned, empty groups, all stream pauses, a reset, exact cycles."""
-    config, seed = CONFIGS[name], resolve_seed()
-    rng = np.random.default_rng(seed)
+def engine_cases(config, rng):
+    """Ragged and whole shapes, several chunks, signed and unsigned, empty groups."""
     rows, cols, lanes = config.rows, config.cols, config.lanes
     shapes = [  # m, n, k, groups, chunk size, unsigned, spread
         (rows, cols, 8 * lanes, 1, rows, False, 1.0),
         (1, 1, 1, 4, 2, False, 1.0),
         (3 * rows, 2 * cols, 9 * lanes + 1, 6, 2 * rows, False, 2.0),
         (rows + 1, cols + 1, 5 * lanes + 1, 5, 2 * rows, True, 2.0),
+        (2 * rows, cols, 6 * lanes, 2, 2 * rows, True, 0.3),  # many with their top bit set
         (2 * rows, cols, 6 * lanes, 16, rows, False, 5.0),
     ]
-    prepared = [engine_case(f"{m}x{n}x{k} G={groups}{' unsigned' * unsigned}",
-                            *random_operands(rng, m, n, k, config, groups, max(chunk, 2), unsigned, spread), config)
-                for m, n, k, groups, chunk, unsigned, spread in shapes]
-    assert config.accumulator_bits == 32 or any(case["errors"] for case, _ in prepared)
-    run_bench(bench_verilog(TenderEngine, config, f"tender_engine_{name}"), f"tender_engine_{name}", BENCH,
-              parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
+    for m, n, k, groups, chunk, unsigned, spread in shapes:
+        operands = random_operands(rng, m, n, k, config, groups, max(chunk, 2), unsigned, spread)
+        yield Case(f"{m}x{n}x{k} G={groups}{' unsigned' * unsigned}", product_of(config, *operands))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_engine(name):
+    """Every course of the compiled bench."""
+    config, seed = CONFIGS[name], resolve_seed()
+    cases = list(engine_cases(config, np.random.default_rng(seed)))
+    assert config.accumulator_bits == 32 or any(case.product.errors for case in cases)
+    EngineBench(TENDER, config).check(cases, seed)
+
+
+def test_engine_under_cocotb():
+    seed = resolve_seed()
+    bench = EngineBench(TENDER, CONFIGS["int4"])
+    bench.check_cocotb(engine_cases(bench.config, np.random.default_rng(seed)), seed)
 
 
 def test_real_layer():
     """Channels of SmolLM2's attn_q with activations of real tokens, 8 groups, bias corrected."""
-    config, seed = CONFIGS["int4"], resolve_seed()
+    bench, seed = EngineBench(TENDER, CONFIGS["int4"]), resolve_seed()
     with np.load(SLICE) as layer:
         weight, x = layer["weight"][:8].astype(np.float32), layer["activations"].astype(np.float32)
-    decomposed = decompose(x, config.bits_a, 8, 8)
+    decomposed = decompose(x, 4, 8, 8)
     assert (decomposed.counts > 0).sum() >= 5
-    prepared = [engine_case("attn_q", decomposed, quantize(weight, config.bits_w), tender.correction(decomposed, weight), None,
-                            config)]
-    run_bench(bench_verilog(TenderEngine, config, "tender_engine_int4"), "tender_engine_int4", BENCH,
-              parameters=as_parameters(prepared, seed), seed=seed, testcase="engine")
+    bench.check([Case("attn_q", product_of(bench.config, decomposed, quantize(weight, 4), tender.correction(decomposed, weight),
+                                           None))], seed)
+
+
+def test_the_longest_tile():
+    """As many beats as the default allows, one after the other."""
+    bench, seed = EngineBench(TENDER, CONFIGS["one_by_one"]), resolve_seed()
+    k = bench.config.largest_k
+    operands = random_operands(np.random.default_rng(seed), 2, 1, k, bench.config, 1, 2)
+    product = product_of(bench.config, *operands)
+    assert product.timeline.beats == (4096, 4096)
+    assert bench.problems(Case("longest", product), seed) == []
 
 
 def beyond_and_back(config, groups=20):
@@ -261,44 +258,36 @@ def halfway(config):
 
 
 def test_engine_faults_are_detected():
-    """The good unit and its faults side by side in one build: green without a fault, red with each."""
+    """The good unit and its faults side by side in one build."""
     config, seed = TenderConfig(rows=1, cols=2, lanes=4, drain=1, bits_w=8, bits_a=8), resolve_seed()
-    rng = np.random.default_rng(seed)
-    prepared = [
-        engine_case("beyond 2**31 and back", *beyond_and_back(config), config),
-        engine_case("ties", *halfway(config), config),
-        engine_case("empty groups", *random_operands(rng, 4, 2, 24, config, 12, 4, spread=5.0), config),
-        engine_case("unsigned", *random_operands(rng, 4, 3, 24, config, 4, 4, True), config),
+    bench, rng = EngineBench(TENDER, config, FaultyEngine), np.random.default_rng(seed)
+    cases = [
+        Case("beyond 2**31 and back", product_of(config, *beyond_and_back(config))),
+        Case("ties", product_of(config, *halfway(config))),
+        Case("empty groups", product_of(config, *random_operands(rng, 4, 2, 24, config, 12, 4, spread=5.0))),
+        Case("unsigned", product_of(config, *random_operands(rng, 4, 3, 24, config, 4, 4, True))),
     ]
-    assert prepared[0][0]["errors"] and not any(case["errors"] for case, _ in prepared[1:])
-    run_bench(bench_verilog(FaultyEngine, config, "tender_engine_faulty"), "tender_engine_faulty",
-              "subbyte.tb.bench_tender_faults", parameters=as_parameters(prepared, seed), seed=seed)
+    assert cases[0].product.errors and not any(case.product.errors for case in cases[1:])
+
+    def problems(fault):
+        for case in cases:
+            yield from bench.problems(case, seed, hold={"fault": int(fault)}, timeout_cycles=500)
+
+    check_faults(problems, TenderFault)
 
 
 def test_wrong_words_are_detected():
     """A packer that goes from the smallest scale to the largest."""
-    config, seed = CONFIGS["int4"], resolve_seed()
-    operands = random_operands(np.random.default_rng(seed), 2, 4, 30, config, 5, 2)
-    case, streams = engine_case("smallest scale first", *operands, config)
+    bench, seed = EngineBench(TENDER, CONFIGS["int4"]), resolve_seed()
+    operands = random_operands(np.random.default_rng(seed), 2, 4, 30, bench.config, 5, 2)
+    good = product_of(bench.config, *operands)
     mirrored = replace(operands[0], group_index=4 - operands[0].group_index)
-    wrong = tender.pack(mirrored, operands[1], config, *operands[2:])
-    run_bench(bench_verilog(TenderEngine, config, "tender_engine_int4"), "tender_engine_int4", BENCH,
-              parameters=as_parameters([(case, {**streams, **wrong})], seed), seed=seed, testcase="wrong_words")
+    wrong = replace(good, inputs=tender.pack(mirrored, operands[1], bench.config, *operands[2:]))
+    bench.check_cocotb([Case("smallest scale first", wrong)], seed, "wrong_words")
 
 
 def test_error_flags():
-    """Each flag is raised by its cause and by nothing else."""
+    """Each error of the shell is raised by its cause and by nothing else."""
     config, seed = replace(CONFIGS["int4"], max_beats=12), resolve_seed()
-    rng = np.random.default_rng(seed)
-    good = engine_case("none", *random_operands(rng, 2, 4, 40, config, 1, 2), config)
-    prepared = [good]
-    fields = config.streams["activations"]
-    values = unpack_beats(fields, good[1]["activations"])
-    values["last"][9] = 0
-    prepared.append(({**good[0], "name": "k_mismatch", "errors": 1 << ERRORS.index("k_mismatch")},
-                     {**good[1], "activations": pack_beats(fields, **values)}))
-    longer = replace(config, max_beats=13)
-    case, streams = engine_case("k_too_long", *random_operands(rng, 2, 4, 52, longer, 1, 2), longer)
-    prepared.append(({**case, "errors": 1 << ERRORS.index("k_too_long")}, streams))
-    run_bench(bench_verilog(TenderEngine, config, "tender_engine_short"), "tender_engine_short", BENCH,
-              parameters=as_parameters(prepared, seed), seed=seed, testcase="engine_errors")
+    good = product_of(config, *random_operands(np.random.default_rng(seed), 2, 4, 40, config, 1, 2))
+    EngineBench(TENDER, config).check_cocotb(shell_errors(good, config), seed, "engine_errors")
