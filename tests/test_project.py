@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The project's own promises: commands that exist, packages that are listed, versions that agree."""
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from subbyte.schemes import engines, scheme
 from subbyte.tools.kept import ROOMS, sources_of
 
 ROOT = Path(__file__).parents[1]
+TOY = ROOT / "examples" / "toy_scheme"
 MAKEFILE = (ROOT / "Makefile").read_text()
 README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -58,14 +60,19 @@ def test_a_missing_tool_is_named_before_anything_is_set_up(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
-def test_wheel_alone_generates_every_scheme(tmp_path):
-    """Built, and installed where nothing else of ours is: packages that a build forgets are found missing here.
+def test_wheel_alone_with_a_scheme_more(tmp_path):
+    """The toy of docs/adding-a-scheme.md, its own files and one line, in a wheel installed where nothing else of ours is.
 
-    Without a network the new environment borrows the dependencies of this one. Only a folder's own .pth files are read, so
-    the checkout, which one of them brings here, stays out.
+    Packages that a build forgets are found missing here. Without a network the new environment borrows the dependencies of
+    this one. Only a folder's own .pth files are read, so the checkout, which one of them brings here, stays out.
     """
     source, wheels, home = tmp_path / "source", tmp_path / "wheels", tmp_path / "venv"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "__pycache__"))
+    shutil.copytree(TOY, source, dirs_exist_ok=True)
+    registry = source / "schemes" / "__init__.py"
+    lines = [re.sub(r'^NAMES = \((.*)\)$', r'NAMES = (\1, "toy")', line) for line in registry.read_text().splitlines()]
+    registry.write_text("\n".join(lines) + "\n")
+    assert sum(a != b for a, b in zip(lines, (ROOT / "schemes" / "__init__.py").read_text().splitlines(), strict=True)) == 1
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, source], check=True)
     venv.create(home, symlinks=True)
@@ -74,19 +81,29 @@ def test_wheel_alone_generates_every_scheme(tmp_path):
     site = Path(subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.strip())
     subprocess.run([*pip, "install", "--no-deps", "--target", site, next(wheels.glob("*.whl"))], check=True)
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SUBBYTE_BUILD")}
 
     def run(*arguments):
-        command = [python, "-P", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        command = [python, "-P", *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-    found = run("-c", "import subbyte; print(subbyte.__file__)")
-    assert found.stdout.strip() == str(site / "subbyte" / "__init__.py"), found.stderr
-    for name in engines():
-        settings = scheme(name).corners[0]
-        sizes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-        done = run("-m", "subbyte.cli", "verilog", name, *sizes, "-o", f"{name}.v")
-        assert done.returncode == 0 and (tmp_path / f"{name}.v").is_file(), done.stderr
+    assert run("-c", "import subbyte; print(subbyte.__file__)").strip() == str(site / "subbyte" / "__init__.py")
+    for name in (*engines(), "toy"):
+        sizes = [] if name == "toy" else scheme(name).corners[0].items()
+        run("-m", "subbyte.cli", "verilog", name, *(word for key, value in sizes for word in ("--set", f"{key}={value}")),
+            "-o", f"{name}_engine.v")
+    complaints = ("from pathlib import Path; from subbyte.cli.lint import check_verilog, tools; "
+                  "print(check_verilog(Path('toy_engine.v').absolute(), 'toy_engine', tools()))")
+    assert run("-c", complaints).strip() == "[]"
+    done = run("-m", "subbyte.cli", "simulate", "toy", "--weights", ROOT / "tests/data/smollm2_slice.npz", "--tensor", "weight",
+               "--rows", "0:5", "--tokens", 3)
+    assert "All 15 outputs are bit-identical to the exact model; cycles are as predicted." in done
+    run("-m", "subbyte.cli", "area", "toy", "--part", "pe", "--set", "lanes=4", "--json", "area.json")
+    (row,) = json.loads((tmp_path / "area.json").read_text())["rows"]
+    assert (row["name"], row["scheme"], row["kind"], row["config"]) == ("toy_pe", "toy", "pe", "4 lanes")
+    assert row["macs"] == {"INT8 x INT8": 4} and row["area"] > 1000
     for data in ("sim/stream_driver.cpp", "schemes/area.json", "report/templates/report.html", "synth/boards/ulx3s.lpf"):
         assert (site / "subbyte" / data).is_file(), f"{data} is not in the wheel"
 
