@@ -24,11 +24,11 @@ __all__ = ["MuxLookupPE", "RsrLookupPE", "TernaryTreePE", "element"]
 
 
 class _Element(wiring.Component):
-    """Selects a term for each group of lanes, adds them up in a heap, and that to the accumulator.
+    """Selects a term for each ``term_weights`` lanes, adds them up in a heap, and that to the accumulator.
 
     The sum lacks the column's offset: terms are in offset binary, complemented without a carry.
 
-    * Latency: ``config.sum_stages`` cycles from operands to the accumulator, ``latency`` to ``captured``. Throughput: a beat
+    * Latency: ``config.dot_stages`` cycles from operands to the accumulator, ``latency`` to ``captured``. Throughput: a beat
       a cycle; free-running, a beat that selects nothing changes nothing.
     * Width: ``config.accumulator_bits``, modulo 2 to that; with its offset the sum of up to ``max_k`` products fits.
 
@@ -36,10 +36,10 @@ class _Element(wiring.Component):
     -------
     tables : In(table_layout(config))
         Of the row.
-    selects : In(ArrayLayout(select_layout(config), lanes / group))
+    selects : In(ArrayLayout(select_layout(config), lanes / term_weights))
         Of the column.
     first : In(1)
-        The sum starts anew with the beat given ``sum_stages`` cycles ago.
+        The sum starts anew with the beat given ``dot_stages`` cycles ago.
     capture : In(1)
         That beat is the sum's last; at least ``skew + 1`` cycles from one to the next.
     sum : Out(signed(accumulator_bits))
@@ -55,7 +55,7 @@ class _Element(wiring.Component):
         self.config = config
         super().__init__({
             "tables": In(table_layout(config)),
-            "selects": In(data.ArrayLayout(select_layout(config), config.lanes // config.group)),
+            "selects": In(data.ArrayLayout(select_layout(config), config.lanes // config.term_weights)),
             "first": In(1),
             "capture": In(1),
             "sum": Out(signed(config.accumulator_bits)),
@@ -67,7 +67,7 @@ class _Element(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a tile's last operands to ``captured``."""
-        return self.config.sum_stages + self._accumulator.latency
+        return self.config.dot_stages + self._accumulator.latency
 
     def describe(self) -> dict[str, object]:
         """Figures for the manifest, in cycles unless named otherwise."""
@@ -75,14 +75,14 @@ class _Element(wiring.Component):
             "terms": {work.name: work.terms for work in self.config.formats_taken.values()},
             "latency_last_term_to_done": self.latency,
             "shortest_distance_of_group_ends": self._accumulator.skew + 1,
-            "first_and_capture_after": self.config.sum_stages,
+            "first_and_capture_after": self.config.dot_stages,
             "accumulator_bits": self.config.accumulator_bits,
         }
 
     def _plan(self) -> BitHeap:
         """The heap of all terms."""
         width = min(self.config.accumulator_bits, (255 * self.config.lanes).bit_length())
-        return self._heap_of([self.config.term_bits] * (self.config.lanes // self.config.group), self.config.sum_stages,
+        return self._heap_of([self.config.term_bits] * (self.config.lanes // self.config.term_weights), self.config.dot_stages,
                              width=width, rows=2)
 
     def _heap_of(self, widths: Sequence[int], stages: int, *, width: int, **options) -> BitHeap:
@@ -94,7 +94,7 @@ class _Element(wiring.Component):
     def _make_accumulator(self) -> ShiftAccumulator:
         """Of the heap's two addends."""
         width = self.config.accumulator_bits
-        return ShiftAccumulator(width, width, max_shift=0, chunk=self.config.chunk, operand_rows=2, capture=True)
+        return ShiftAccumulator(width, width, max_shift=0, chunk=self.config.accumulator_chunk, operand_rows=2, capture=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -110,12 +110,12 @@ class _Element(wiring.Component):
         return m
 
     def _add(self, m, accumulator):
-        """From the operands to the accumulator's, in ``sum_stages`` cycles."""
+        """From the operands to the accumulator's, in ``dot_stages`` cycles."""
         heap = self._heap
-        for group, select in enumerate(self.selects):
-            m.d.comb += heap.terms[group].eq(self._term(self.tables[group], select))
+        for number, select in enumerate(self.selects):
+            m.d.comb += heap.terms[number].eq(self._term(self.tables[number], select))
         for row in range(2):
-            addend = delay(m, heap.addends[row], self.config.sum_stages - heap.latency, f"addend_{row}")
+            addend = delay(m, heap.addends[row], self.config.dot_stages - heap.latency, f"addend_{row}")
             m.d.comb += accumulator.operand[row].eq(Value.cast(addend).as_unsigned())
 
 
@@ -156,7 +156,7 @@ class MuxLookupPE(_Element):
         sizes = [min(self.CHAIN, terms - start) for start in range(0, terms, self.CHAIN)]
         self._widths = [self._chain_bits(size) for size in sizes]
         surplus = sum(max(size - 2, 0) for size in sizes)
-        return self._heap_of(self._widths, self.config.sum_stages - 1, constant=-surplus,
+        return self._heap_of(self._widths, self.config.dot_stages - 1, constant=-surplus,
                              width=(510 * terms).bit_length() + 1)
 
     def _chain_bits(self, terms: int) -> int:
@@ -164,16 +164,16 @@ class MuxLookupPE(_Element):
         return (512 * terms).bit_length()
 
     def _make_accumulator(self) -> ShiftAccumulator:
-        return ShiftAccumulator(self.config.accumulator_bits, len(self._heap.sum), max_shift=0, chunk=self.config.chunk,
-                                capture=True)
+        return ShiftAccumulator(self.config.accumulator_bits, len(self._heap.sum), max_shift=0,
+                                chunk=self.config.accumulator_chunk, capture=True)
 
     def _add(self, m, accumulator):
         heap = self._heap
         for number in range(len(self._widths)):
-            groups = range(number * self.CHAIN, min((number + 1) * self.CHAIN, len(self.selects)))
-            total = self._add_chain(m, [self._term(m, group) for group in groups], number)
+            terms = range(number * self.CHAIN, min((number + 1) * self.CHAIN, len(self.selects)))
+            total = self._add_chain(m, [self._term(m, term) for term in terms], number)
             m.d.comb += heap.terms[number].eq(delay(m, total, 1, f"chain_{number}"))
-        waits = self.config.sum_stages - 1 - heap.latency
+        waits = self.config.dot_stages - 1 - heap.latency
         m.d.comb += accumulator.operand.eq(delay(m, heap.sum, waits, "sum"))
 
     def _add_chain(self, m, terms, number):
@@ -187,12 +187,12 @@ class MuxLookupPE(_Element):
             total = partial
         return total
 
-    def _term(self, m, group):
+    def _term(self, m, index):
         """A pair's term, bit by bit; the lowest and the highest need fewer inputs than the multiplexer has."""
-        y, difference, x, total = (Value.cast(entry) for entry in self.tables[group])
-        select = self.selects[group]
-        chosen = Signal(8, name=f"chosen_{group}")
-        term = Signal(9, name=f"term_{group}")
+        y, difference, x, total = (Value.cast(entry) for entry in self.tables[index])
+        select = self.selects[index]
+        chosen = Signal(8, name=f"chosen_{index}")
+        term = Signal(9, name=f"term_{index}")
         middle = Mux(select.kind[1], Mux(select.kind[0], x, y), Mux(select.kind[0], difference, total))
         m.d.comb += [
             chosen.eq(middle),

@@ -17,9 +17,9 @@ __all__ = ["ActivationTable", "FoldedDecoder", "TritDecoder", "select_layout", "
 
 
 def table_layout(config: RsrConfig) -> data.ArrayLayout:
-    """A beat's tables of one row, [groups][entries]; entry t - 1 is the sum of folded code t, in offset binary."""
-    groups = config.lanes // config.group
-    return data.ArrayLayout(data.ArrayLayout(config.term_bits, table_entries(config.group)), groups)
+    """A beat's tables of one row, [terms][entries]; entry t - 1 is the sum of folded code t, in offset binary."""
+    terms = config.lanes // config.term_weights
+    return data.ArrayLayout(data.ArrayLayout(config.term_bits, table_entries(config.term_weights)), terms)
 
 
 def select_layout(config: RsrConfig) -> data.StructLayout:
@@ -66,13 +66,13 @@ class ActivationTable(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        mu = self.config.group
+        mu = self.config.term_weights
         tables = Signal.like(self.tables)
-        for group in range(self.config.lanes // mu):
-            offset = [Cat(a[:7], ~a[7]) for a in (Value.cast(self.activations[group * mu + i]) for i in range(mu))]
+        for term in range(self.config.lanes // mu):
+            offset = [Cat(a[:7], ~a[7]) for a in (Value.cast(self.activations[term * mu + i]) for i in range(mu))]
             for t, digits in enumerate(folded_digits(mu)):
                 if t:
-                    m.d.comb += tables[group][t - 1].eq(self._entry(tables[group], digits, offset))
+                    m.d.comb += tables[term][t - 1].eq(self._entry(tables[term], digits, offset))
         m.d.comb += self.tables.eq(delay(m, tables, 1, "tables"))
         return m
 
@@ -106,7 +106,7 @@ class TritDecoder(wiring.Component):
         super().__init__({
             "codes": In(data.ArrayLayout(8, 2)),
             "valid": In(1),
-            "selects": Out(data.ArrayLayout(select_layout(config), 10 // config.group)),
+            "selects": Out(data.ArrayLayout(select_layout(config), 10 // config.term_weights)),
         })
 
     def elaborate(self, platform):

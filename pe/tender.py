@@ -169,7 +169,7 @@ class ShiftMac(wiring.Component):
         config = self.config
         m.submodules.heap = heap = self._heap()
         m.submodules.accumulator = accumulator = ShiftAccumulator(
-            config.accumulator_bits, config.dot_bits, max_shift=int(self.with_shift), chunk=config.chunk,
+            config.accumulator_bits, config.dot_bits, max_shift=int(self.with_shift), chunk=config.accumulator_chunk,
             capture=self.with_capture, overflow=True)
         planes = [(i, plane) for i in range(len(self.selects)) for plane in range(config.bits_w)]
         for number, (i, plane) in enumerate(planes):
@@ -252,13 +252,13 @@ class TenderPE(wiring.Component):
     @staticmethod
     def latency_of(config: TenderConfig) -> int:
         """Cycles from a tile's last beat to its sum: operand registers, dot product, accumulator."""
-        accumulator = ShiftAccumulator.latency_of(config.accumulator_bits, config.chunk, capture=True)
+        accumulator = ShiftAccumulator.latency_of(config.accumulator_bits, config.accumulator_chunk, capture=True)
         return ActivationPairs.LATENCY + config.dot_latency + accumulator
 
     @staticmethod
     def interval_of(config: TenderConfig) -> int:
         """Shortest distance between the last beats of two tiles: a sum is taken before the next one reaches its chunk."""
-        return ShiftAccumulator.skew_of(config.accumulator_bits, config.chunk) + 1
+        return ShiftAccumulator.skew_of(config.accumulator_bits, config.accumulator_chunk) + 1
 
     def __init__(self, config: TenderConfig | None = None):
         self.config = config = config or TenderConfig()

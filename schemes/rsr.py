@@ -24,9 +24,9 @@ class Rsr(Scheme):
     formats = ("ternary-tensor", "ternary-channel")  # by their absolute mean
     corners = (
         {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "product_stages": 1},
-        {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "form": "tree", "granularity": "channel", "sum_stages": 1},
-        {"rows": 1, "cols": 4, "lanes": 12, "drain": 2, "mu": 3, "output": "float16", "chunk": 30},
-        {"cols": 2, "lanes": 20, "drain": 1, "select": "binary", "output": "int32", "max_k": 65536, "sum_stages": 4},
+        {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "form": "tree", "granularity": "channel", "dot_stages": 1},
+        {"rows": 1, "cols": 4, "lanes": 12, "drain": 2, "mu": 3, "output": "float16", "accumulator_chunk": 30},
+        {"cols": 2, "lanes": 20, "drain": 1, "select": "binary", "output": "int32", "max_k": 65536, "dot_stages": 4},
         {"rows": 2, "cols": 4, "lanes": 16, "drain": 4, "mu": 4, "max_k": 16},
     )
     fits = {

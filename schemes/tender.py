@@ -26,8 +26,9 @@ class Tender(Scheme):
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "bits_w": 8, "bits_a": 8},
-        {"rows": 2, "cols": 2, "lanes": 4, "drain": 2, "bits_a": 8, "chunk": None, "output": "int8"},
-        {"rows": 1, "cols": 2, "lanes": 6, "drain": 1, "bits_w": 8, "chunk": 5, "accumulator_bits": 20, "max_beats": 1},
+        {"rows": 2, "cols": 2, "lanes": 4, "drain": 2, "bits_a": 8, "accumulator_chunk": None, "output": "int8"},
+        {"rows": 1, "cols": 2, "lanes": 6, "drain": 1, "bits_w": 8, "accumulator_chunk": 5, "accumulator_bits": 20,
+         "max_beats": 1},
     )
     fits = {
         "smallest": {"rows": 1, "cols": 1, "lanes": 8, "drain": 1},

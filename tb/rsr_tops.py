@@ -47,7 +47,7 @@ class _FaultyArray(RsrArray):
     def _place_decoders(self, m, platform):
         columns = super()._place_decoders(m, platform)
         # The lowest select's entry: of a table its first, of a tree its plus; the bit above the index is the sign or minus.
-        sign = len(columns[0]) // (self.config.lanes // self.config.group) - 1
+        sign = len(columns[0]) // (self.config.lanes // self.config.term_weights) - 1
         wrong = Signal.like(columns[0])
         with m.If((self.fault == ArrayFault.SIGN_OF_AN_ENTRY) & (columns[0][0] | columns[0][sign])):
             m.d.comb += wrong.eq(1 << sign | (0 if self.config.form == "lookup" else 1))

@@ -27,9 +27,10 @@ CONFIGS = {
                BitModConfig(rows=3, cols=2, lanes=8, group_size=32, drain=2, formats=("INT4", "FP3"), dequant_chunk=None,
                             max_k=96)],
     "tender": [TenderConfig(rows=2, cols=4, lanes=4, drain=1, max_beats=50),
-               TenderConfig(rows=1, cols=2, lanes=3, drain=2, bits_w=8, bits_a=8, chunk=None, output="int8", max_beats=9)],
+               TenderConfig(rows=1, cols=2, lanes=3, drain=2, bits_w=8, bits_a=8, accumulator_chunk=None, output="int8",
+                            max_beats=9)],
     "rsr": [RsrConfig(rows=2, cols=4, lanes=6, drain=1, max_k=120),
-            RsrConfig(rows=1, cols=4, lanes=4, drain=4, max_k=30, chunk=40, output="int32")],
+            RsrConfig(rows=1, cols=4, lanes=4, drain=4, max_k=30, accumulator_chunk=40, output="int32")],
 }
 TILES = 8
 
@@ -155,7 +156,7 @@ def done_after(dut, start, done):
     (lambda: BitModPE(), ("valid", "first", "last"), "done"),
     (lambda: BitModPE(BitModConfig(dequant_chunk=None, scale_bits=3)), ("valid", "first", "last"), "done"),
     (lambda: TenderPE(), ("valid", "first", "last"), "done"),
-    (lambda: TenderPE(TenderConfig(bits_w=8, bits_a=8, chunk=None)), ("valid", "first", "last"), "done"),
+    (lambda: TenderPE(TenderConfig(bits_w=8, bits_a=8, accumulator_chunk=None)), ("valid", "first", "last"), "done"),
     (lambda: RsrArray(RsrConfig(cols=2, lanes=10, drain=1)), ("valid", "first", "last"), "captured"),
     (lambda: RsrScatterPE(2), ("valid", "last"), "done"),
     (lambda: RsrScatterPE(3), ("valid", "last"), "done"),
@@ -165,7 +166,8 @@ def test_latency_of_elements(dut, start, done):
     assert done_after(dut, start, done) == dut.describe()["latency_last_term_to_done"]
 
 
-@pytest.mark.parametrize("config", [RsrConfig(cols=2, lanes=10, drain=1), RsrConfig(form="tree", sum_stages=4, chunk=40)])
+@pytest.mark.parametrize("config", [RsrConfig(cols=2, lanes=10, drain=1),
+                                    RsrConfig(form="tree", dot_stages=4, accumulator_chunk=40)])
 def test_latency_of_rsr_elements(config):
     """Its capture is given later than the operands, by what the manifest says."""
     dut = element(config)

@@ -57,12 +57,12 @@ def differences(model, words, output, expected, seed, fault):
 
 
 def exhaustive_tiles(config, rng):
-    """Operands of tiles: single beats in which each group, of each column, meets each code; then longer ones."""
-    group = 5 if config.has_trit_bytes else config.group  # each byte's 243 codes, at either place
-    every = np.array(list(product((-1, 0, 1), repeat=group)))
+    """Operands of tiles: single beats in which each term, of each column, meets each code; then longer ones."""
+    weights = 5 if config.has_trit_bytes else config.term_weights  # each byte's 243 codes, at either place
+    every = np.array(list(product((-1, 0, 1), repeat=weights)))
     trits = config.cols * config.lanes
-    groups = -(-trits // group)
-    order = np.argsort(rng.random((groups, len(every))), axis=1)
+    terms = -(-trits // weights)
+    order = np.argsort(rng.random((terms, len(every))), axis=1)
     beats = every[order].transpose(1, 0, 2).reshape(len(every), -1)[:, :trits]
     for beat in beats:
         yield random_activations(rng, config.rows, config.lanes), beat.reshape(config.cols, config.lanes)
@@ -99,13 +99,13 @@ def array_cycles(config, tiles, rng):
 
 @pytest.mark.parametrize("settings, target", [
     ({"lanes": 10, "cols": 3, "rows": 2}, "asic"),
-    ({"lanes": 10, "cols": 3, "form": "tree", "sum_stages": 3}, "asic"),
+    ({"lanes": 10, "cols": 3, "form": "tree", "dot_stages": 3}, "asic"),
     ({"lanes": 6, "cols": 2, "mu": 3}, "asic"),
-    ({"lanes": 8, "cols": 1, "mu": 4, "sum_stages": 1, "chunk": 40}, "asic"),
+    ({"lanes": 8, "cols": 1, "mu": 4, "dot_stages": 1, "accumulator_chunk": 40}, "asic"),
     ({"lanes": 5, "cols": 1, "mu": 5}, "asic"),
     ({"lanes": 10, "cols": 3}, "fpga"),
     ({"lanes": 20, "cols": 2, "select": "binary"}, "asic"),
-    ({"lanes": 20, "cols": 2, "select": "binary", "sum_stages": 3}, "fpga"),
+    ({"lanes": 20, "cols": 2, "select": "binary", "dot_stages": 3}, "fpga"),
     ({"lanes": 7, "cols": 3, "form": "tree"}, "fpga"),
 ], ids=lambda value: value if isinstance(value, str) else "_".join(map(str, value.values())))
 def test_array(settings, target):
@@ -166,8 +166,8 @@ def engine_operands(rng, m, n, k, config):
 CONFIGS = {
     "lookup": RsrConfig(rows=2, cols=4, lanes=12, drain=2, max_k=240),
     "tree": RsrConfig(rows=1, cols=6, lanes=9, drain=1, form="tree", granularity="channel", output="float16", product_stages=2,
-                      max_k=180, sum_stages=1),
-    "integers": RsrConfig(rows=3, cols=2, lanes=6, drain=2, mu=3, output="int32", max_k=65536, chunk=9),
+                      max_k=180, dot_stages=1),
+    "integers": RsrConfig(rows=3, cols=2, lanes=6, drain=2, mu=3, output="int32", max_k=65536, accumulator_chunk=9),
 }
 
 

@@ -22,10 +22,10 @@ TENDER = scheme("tender")
 SLICE = Path(__file__).parent.parent / "tests" / "data" / "smollm2_slice.npz"
 CONFIGS = {
     "int4": TenderConfig(rows=2, cols=4, lanes=4, drain=2),
-    "int8": TenderConfig(rows=3, cols=2, lanes=3, drain=1, bits_w=8, bits_a=8, chunk=None),
+    "int8": TenderConfig(rows=3, cols=2, lanes=3, drain=1, bits_w=8, bits_a=8, accumulator_chunk=None),
     "int4_to_int8": TenderConfig(rows=2, cols=2, lanes=8, drain=2, output="int8"),
-    "one_by_one": TenderConfig(rows=1, cols=1, lanes=1, drain=1, bits_a=8, accumulator_bits=16, dot_stages=1, chunk=5,
-                               output="uint4"),
+    "one_by_one": TenderConfig(rows=1, cols=1, lanes=1, drain=1, bits_a=8, accumulator_bits=16, dot_stages=1,
+                               accumulator_chunk=5, output="uint4"),
 }
 
 
@@ -70,8 +70,9 @@ def sums_of(config, tiles):
 
 
 @pytest.mark.parametrize("config", [
-    TenderConfig(), TenderConfig(lanes=5, bits_w=8, bits_a=8), TenderConfig(lanes=1, bits_a=8, dot_stages=1, chunk=None),
-    TenderConfig(lanes=6, bits_w=8, dot_stages=6, accumulator_bits=24, chunk=7),
+    TenderConfig(), TenderConfig(lanes=5, bits_w=8, bits_a=8),
+    TenderConfig(lanes=1, bits_a=8, dot_stages=1, accumulator_chunk=None),
+    TenderConfig(lanes=6, bits_w=8, dot_stages=6, accumulator_bits=24, accumulator_chunk=7),
 ], ids=["int4", "int8", "one_lane", "mixed"])
 def test_processing_element(config):
     """Operands of each sign, every beat signed or not, shifted or not; tiles at their shortest distance and farther."""

@@ -370,8 +370,8 @@ def test_schedule_follows_the_groups():
     (dict(accumulator_bits=33), ValueError, "accumulator_bits must be at least 16 and at most 32, not 33"),
     (dict(accumulator_bits=16, bits_w=8, bits_a=8), ValueError, "accumulator_bits must be at least 20, the bits of a beat's"),
     (dict(drain=3), ValueError, "drain must divide cols 8, not be 3"),
-    (dict(chunk="8"), TypeError, "chunk must be an integer or None, not '8'"),
-    (dict(chunk=1), ValueError, "chunk must be at least 2, not 1"),
+    (dict(accumulator_chunk="8"), TypeError, "accumulator_chunk must be an integer or None, not '8'"),
+    (dict(accumulator_chunk=1), ValueError, "accumulator_chunk must be at least 2, not 1"),
     (dict(output="int3"), ValueError, "output must be one of"),
 ])
 def test_bad_configs_are_refused(change, error, message):

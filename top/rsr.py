@@ -41,8 +41,8 @@ class RsrArray(wiring.Component):
     @staticmethod
     def latency_of(config: RsrConfig) -> int:
         """Cycles from a tile's last beat to its sums: operand registers, the terms' sum, the accumulator."""
-        accumulator = ShiftAccumulator.latency_of(config.accumulator_bits, config.chunk, capture=True)
-        return ActivationTable.LATENCY + config.sum_stages + accumulator
+        accumulator = ShiftAccumulator.latency_of(config.accumulator_bits, config.accumulator_chunk, capture=True)
+        return ActivationTable.LATENCY + config.dot_stages + accumulator
 
     def __init__(self, config: RsrConfig):
         self.config = config
@@ -69,7 +69,7 @@ class RsrArray(wiring.Component):
         config = self.config
         tables = self._place_tables(m, platform)
         selects = self._place_decoders(m, platform)
-        stages = ActivationTable.LATENCY + config.sum_stages
+        stages = ActivationTable.LATENCY + config.dot_stages
         first = delay(m, self.valid & self.first, stages, "first", reset=True)
         capture = delay(m, self.valid & self.last, stages, "capture", reset=True)
         for r in range(config.rows):
@@ -109,7 +109,7 @@ class RsrArray(wiring.Component):
                 m.d.comb += [decoder.code.eq(self.codes[i]), decoder.valid.eq(self.valid)]
                 selects.append(decoder.select)
         flat = Cat(selects)
-        size = config.lanes // config.group * select_layout(config).size
+        size = config.lanes // config.term_weights * select_layout(config).size
         return [flat[c * size:(c + 1) * size] for c in range(config.cols)]
 
 
@@ -126,7 +126,7 @@ class RsrCore(Core):
     @property
     def interval(self) -> int:
         """A sum is taken before the next one reaches its chunk."""
-        return ShiftAccumulator.skew_of(self.config.accumulator_bits, self.config.chunk) + 1
+        return ShiftAccumulator.skew_of(self.config.accumulator_bits, self.config.accumulator_chunk) + 1
 
     def output_unit(self) -> RsrOutput:
         """Adds the columns' offsets, and scales the sums unless they stay integers."""

@@ -49,9 +49,9 @@ class RsrConfig(EngineConfig):
         Results per beat on ``outputs``; divides ``cols``.
     max_k : int
         Longest reduction; sets the width of the sums.
-    sum_stages : int
+    dot_stages : int
         Register ranks of the compressor of a beat's terms, the last one behind its result.
-    chunk : int
+    accumulator_chunk : int
         Bits of the accumulator that are added in a cycle.
     product_stages : 1 to 24
         Pipeline stages of each scale's multiplier.
@@ -67,21 +67,21 @@ class RsrConfig(EngineConfig):
     granularity: str = "tensor"
     drain: int = 8
     max_k: int = 16384
-    sum_stages: int = 2
-    chunk: int = 8
+    dot_stages: int = 2
+    accumulator_chunk: int = 8
     product_stages: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("rows", "cols", "lanes", "drain", "max_k", "chunk"):
+        for name in ("rows", "cols", "lanes", "drain", "max_k", "accumulator_chunk"):
             check_integer(name, getattr(self, name), 1)
         for name, choices in (("form", FORMS), ("select", SELECTS), ("output", OUTPUTS), ("granularity", GRANULARITIES)):
             check_choice(name, getattr(self, name), choices, f"one of {', '.join(choices)}")
-        for name, low, high in (("mu", 2, 5), ("sum_stages", 1, 8), ("product_stages", 1, 24)):
+        for name, low, high in (("mu", 2, 5), ("dot_stages", 1, 8), ("product_stages", 1, 24)):
             check_integer(name, getattr(self, name), low, high)
         if self.form == "lookup" and self.lanes % self.mu:
             raise ValueError(f"lanes must be a multiple of mu {self.mu}, not {self.lanes!r}")
-        if self.select == "binary" and (self.form != "lookup" or self.mu != 2 or self.sum_stages < 2):
-            raise ValueError("select must be 'one_hot', unless form is 'lookup', mu 2 and sum_stages at least 2, not 'binary'")
+        if self.select == "binary" and (self.form != "lookup" or self.mu != 2 or self.dot_stages < 2):
+            raise ValueError("select must be 'one_hot', unless form is 'lookup', mu 2 and dot_stages at least 2, not 'binary'")
         self._check_drain()
         if not self.lanes <= self.max_k <= MAX_K:
             raise ValueError(f"max_k must be lanes {self.lanes} to {MAX_K}, not {self.max_k!r}")
@@ -121,14 +121,14 @@ class RsrConfig(EngineConfig):
         }
 
     @property
-    def group(self) -> int:
+    def term_weights(self) -> int:
         """Weights that select one term: mu, or 1 in a tree."""
         return self.mu if self.form == "lookup" else 1
 
     @property
     def has_trit_bytes(self) -> bool:
         """Whether weights come five trits a byte; else as folded codes."""
-        return self.group <= 2
+        return self.term_weights <= 2
 
     @property
     def codes_per_beat(self) -> int:
@@ -143,7 +143,7 @@ class RsrConfig(EngineConfig):
     @property
     def term_bits(self) -> int:
         """Width of a table's sums, in offset binary, and of a term."""
-        return (255 * self.group).bit_length()
+        return (255 * self.term_weights).bit_length()
 
     @property
     def accumulator_bits(self) -> int:
@@ -167,10 +167,10 @@ class RsrConfig(EngineConfig):
         A result: operands are registered, summed up in the heap, added chunk by chunk, taken into the shadow registers and
         from there into those of the drain. Tiles end so far apart that a sum is taken before the next one reaches its chunk.
         """
-        skew = chunk_skew(self.accumulator_bits, self.chunk)
+        skew = chunk_skew(self.accumulator_bits, self.accumulator_chunk)
         return Timing(
             interval=skew + 1,
-            result=1 + self.sum_stages + skew + 3,
+            result=1 + self.dot_stages + skew + 3,
             output=self.output_stages,
             drain_beats=self.drain_beats,
             kept=2,

@@ -27,7 +27,7 @@ __all__ = [
 def _excess(config: RsrConfig) -> np.ndarray:
     """What a term of each |t| [entries + 1] and sign [2] adds beside its sum of activations: 128 for each activation of a
     sum, 127 for a complemented one; and the complement of that if the whole term is complemented."""
-    digits = folded_digits(config.group)
+    digits = folded_digits(config.term_weights)
     excess = 128 * (digits == 1).sum(axis=1) + 127 * (digits == -1).sum(axis=1)
     return np.stack([excess, np.where(excess, (1 << config.term_bits) - 1 - excess, 0)], axis=1)
 
@@ -35,7 +35,7 @@ def _excess(config: RsrConfig) -> np.ndarray:
 def column_offsets(qweight: QuantizedWeight, config: RsrConfig) -> np.ndarray:
     """What is added to each output's accumulator, int64 [N]: minus the excess of all its terms."""
     values = np.pad(qweight.values, ((0, 0), (0, -qweight.shape[1] % config.lanes)))
-    codes = fold(values.reshape(len(values), -1, config.group))
+    codes = fold(values.reshape(len(values), -1, config.term_weights))
     sign_bit = (len(_excess(config)) - 1).bit_length()
     return -_excess(config)[codes & (1 << sign_bit) - 1, codes >> sign_bit].sum(axis=1)
 

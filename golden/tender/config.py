@@ -45,7 +45,7 @@ class TenderConfig(EngineConfig):
         Longest tile.
     dot_stages : 1 to 8, or None
         Pipeline stages of a dot product; None: 3, or 4 where weights or activations have 8 bits.
-    chunk : int or None
+    accumulator_chunk : int or None
         Bits of a chunk of the accumulator, at least 2; None: a single adder.
     output : "float32", "int4", "uint4", "int8" or "uint8"
         Results as they are, or requantized for the next layer.
@@ -60,7 +60,7 @@ class TenderConfig(EngineConfig):
     drain: int = 4
     max_beats: int = 4096
     dot_stages: int | None = None
-    chunk: int | None = 8
+    accumulator_chunk: int | None = 8
     output: str = "float32"
 
     tile_flags = ("overflow",)
@@ -74,7 +74,7 @@ class TenderConfig(EngineConfig):
         for name, (low, high) in ranges.items():
             check_integer(name, getattr(self, name), low, high, rule=f"at least {low} and at most {high}",
                           optional=name == "dot_stages")
-        check_integer("chunk", self.chunk, 2, optional=True)
+        check_integer("accumulator_chunk", self.accumulator_chunk, 2, optional=True)
         self._check_drain()
         if self.dot_bits > self.accumulator_bits:
             raise ValueError(f"accumulator_bits must be at least {self.dot_bits}, the bits of a beat's dot product, "
@@ -136,7 +136,7 @@ class TenderConfig(EngineConfig):
     @property
     def skew(self) -> int:
         """Cycles by which an accumulator's last chunk works later than the first."""
-        return chunk_skew(self.accumulator_bits, self.chunk)
+        return chunk_skew(self.accumulator_bits, self.accumulator_chunk)
 
     @property
     def timing(self) -> Timing:
