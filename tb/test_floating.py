@@ -347,7 +347,7 @@ def test_large_scale(model, name, dtype, low, high):
     check(results[f"y_{name}"], expected, total=total, scale=scale)
 
 
-def scaled(model, name, dtype, total, scale):
+def check_scaled(model, name, dtype, total, scale):
     """Compare a unit's results and overflows with golden's."""
     y, overflow = scale_round(total, scale, dtype)
     expected = y.view(f"u{y.itemsize}").astype(np.uint64) | overflow.astype(np.uint64) << np.uint64(8 * y.itemsize)
@@ -357,7 +357,7 @@ def scaled(model, name, dtype, total, scale):
 def test_deep_underflow_to_binary16(model):
     """Products far below the smallest subnormal: nothing is left of them, however far."""
     total, scale = factors(np.random.default_rng(SEED), VECTORS, -150, -24)
-    scaled(model, "half", np.float16, total, scale)
+    check_scaled(model, "half", np.float16, total, scale)
 
 
 @pytest.mark.parametrize("name, dtype", [("single", np.float32), ("half", np.float16)])
@@ -370,7 +370,7 @@ def test_near_ties(model, name, dtype):
     normal = b >= 1 << 23
     assert normal.sum() > VECTORS / 4
     total, scale = np.float32(a[normal] * rng.choice([-1, 1], normal.sum())), np.float32(b[normal] * 2.0**-46)
-    scaled(model, name, dtype, total, scale)
+    check_scaled(model, name, dtype, total, scale)
 
 
 @pytest.mark.parametrize("error, message, parameters", [
