@@ -6,8 +6,10 @@
 // cycle of a second reset (-1: none), cycles without a transfer that count as a deadlock, cycles to watch after the
 // last expected beat; then for each input its share of idle cycles, for each output its share of stalled cycles and
 // its number of beats. Files, in the current directory: NAME.in, NAME.out (words), NAME.cycles (one uint64 a beat).
-// Inputs outside the streams are held at the one word of their NAME.in.
+// Inputs outside the streams are held at the one word of their NAME.in. A payload means nothing while its `valid` is low:
+// there it is noise, other noise in each cycle, before, within and after a run and during a reset.
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
@@ -40,14 +42,14 @@ class Random {
 public:
     explicit Random(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u + 0x2545F4914F6CDD1Du) { next(); }
     bool chance(double probability) { return (next() >> 11) * 0x1p-53 < probability; }
-
-private:
     uint64_t next() {
         state_ ^= state_ >> 12;
         state_ ^= state_ << 25;
         state_ ^= state_ >> 27;
         return state_ * 0x2545F4914F6CDD1Du;
     }
+
+private:
     uint64_t state_;
 };
 
@@ -75,7 +77,7 @@ std::vector<uint8_t> read_file(const std::string& name) {
 struct Input {
     Port port;
     double idle;
-    Random random;
+    Random random, noise;  // apart, so that what is on an idle payload does not move the pauses
     std::vector<uint8_t> words;
     size_t beats, beat = 0;
     uint64_t first_offer = UINT64_MAX;
@@ -83,11 +85,22 @@ struct Input {
 
     // A beat once offered stays until it is taken, with its payload untouched.
     void drive(uint64_t cycle) {
-        if (!*port.valid && beat < beats && !random.chance(idle)) {
+        if (*port.valid) return;
+        if (beat < beats && !random.chance(idle)) {
             std::memcpy(port.payload, &words[beat * port.bytes], port.bytes);
             *port.valid = 1;
             if (!beat) first_offer = cycle;
+        } else {
+            scramble();
         }
+    }
+    // Noise for a cycle without a beat; Verilator wants zeros above the payload's bits.
+    void scramble() {
+        for (size_t at = 0; at < port.bytes; at += sizeof(uint64_t)) {
+            const uint64_t bits = noise.next();
+            std::memcpy(port.payload + at, &bits, std::min(port.bytes - at, sizeof bits));
+        }
+        if (port.bits % 8) port.payload[port.bytes - 1] &= (1 << port.bits % 8) - 1;
     }
     bool transfers() const { return *port.valid && *port.ready; }
     void accept(uint64_t cycle) {
@@ -152,7 +165,9 @@ public:
         for (const Port& port : input_ports(*top_)) {
             std::vector<uint8_t> words = read_file(std::string(port.name) + ".in");
             const size_t beats = words.size() / port.bytes;
-            inputs_.push_back({port, std::atof(next(arguments)), Random(++stream), std::move(words), beats});
+            const double idle = std::atof(next(arguments));
+            ++stream;
+            inputs_.push_back({port, idle, Random(stream), Random(~stream), std::move(words), beats});
             total_ += beats;
         }
         for (const Port& port : output_ports(*top_)) {
@@ -222,6 +237,7 @@ private:
         }
         top_->rst = 1;
         for (int n = 0; n < reset_cycles_; ++n) {
+            for (Input& input : inputs_) input.scramble();
             settle();
             tick();
         }

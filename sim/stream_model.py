@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a design's streams at the speed of C++: words in from arrays, words out to arrays, cycles counted.
 
-cocotb is for benches that look at single cycles; this is for whole layers. No Python runs while the model does.
+cocotb is for benches that look at single cycles; this is for whole layers. No Python runs while the model does. A payload
+is noise in each cycle in which its stream offers no beat.
 """
 
 import subprocess
@@ -123,7 +124,7 @@ class StreamModel:
         hold : dict of str to int, optional
             Values at which inputs that belong to no stream are held; those not named are held at zero.
         seed : int, optional
-            Seeds pauses and power-up state; see `resolve_seed`.
+            Seeds pauses, idle payloads and power-up state; see `resolve_seed`.
         reset_at : int, optional
             Reset once more in this cycle, in the middle of everything, and start all over: the result is that of
             the second run.
@@ -239,19 +240,19 @@ class StreamModel:
     def _ports_header(self):
         def stream(name, bits):
             port = f"{name}__".replace("__", "___05F")  # Verilator's spelling of a double underscore
-            return (f'{{"{name}", reinterpret_cast<uint8_t*>(&top.{port}payload), {_bytes(bits)}, '
+            return (f'{{"{name}", reinterpret_cast<uint8_t*>(&top.{port}payload), {bits}, {_bytes(bits)}, '
                     f"&top.{port}valid, &top.{port}ready}},")
 
         def plain(name, bits):
             port = name.replace("__", "___05F")
-            return f'{{"{name}", reinterpret_cast<uint8_t*>(&top.{port}), {_bytes(bits)}, nullptr, nullptr}},'
+            return f'{{"{name}", reinterpret_cast<uint8_t*>(&top.{port}), {bits}, {_bytes(bits)}, nullptr, nullptr}},'
 
         lists = {"input_ports": [stream(*item) for item in self.inputs.items()],
                  "output_ports": [stream(*item) for item in self.outputs.items()],
                  "plain_inputs": [plain(*item) for item in self._plain_inputs.items()],
                  "status_ports": [plain(*item) for item in self.status.items()]}
         text = ("// Generated. Values of all widths lie in memory with the least significant byte first.\n"
-                "struct Port { const char* name; uint8_t* payload; size_t bytes; CData* valid; CData* ready; };\n")
+                "struct Port { const char* name; uint8_t* payload; size_t bits, bytes; CData* valid; CData* ready; };\n")
         for function, entries in lists.items():
             text += (f"static std::vector<Port> {function}([[maybe_unused]] Vtop& top) {{\n    return {{"
                      + "\n        ".join(["", *entries]) + "\n    };\n}\n")

@@ -6,11 +6,15 @@ A bench gives words and expected words; the harness moves them with random pause
 stream protocol, counts cycles, and reports the first wrong beat in the scheme's own terms. `run_streams` does all
 of it in one call; its parts serve benches that need something else.
 
+A payload means nothing while its `valid` is low. So there it is noise, other noise in each cycle, or undefined: during a
+reset, before the first beat, in every pause and after the last beat. No bench can pass with a design that looks at it.
+
 A cycle is numbered from the end of the last reset, which cycle 0 follows. Signals are read just before the rising
 edge that ends a cycle (cocotb wakes a coroutine before the design sees the edge) and driven just after it.
 """
 
 import random
+from copy import copy
 from dataclasses import dataclass
 
 import cocotb
@@ -22,7 +26,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 __all__ = ["Harness", "Report", "Scoreboard", "StreamDriver", "StreamMonitor", "run_streams", "to_ints", "to_words"]
 
 _PERIOD_NS = 10
-_clocks = {}  # clock signal to the task that drives it: several harnesses may follow each other in one test
+_tasks = {}  # clock or payload to the task that drives it: several harnesses may follow each other in one test
 
 
 def to_ints(words):
@@ -47,8 +51,8 @@ def to_words(values, bits):
 
 def _start_clock(signal):
     """Start the clock unless it runs; cocotb ends it, with all tasks, at the end of a test."""
-    if signal not in _clocks or _clocks[signal].done():
-        _clocks[signal] = Clock(signal, _PERIOD_NS, unit="ns").start(start_high=False)
+    if signal not in _tasks or _tasks[signal].done():
+        _tasks[signal] = Clock(signal, _PERIOD_NS, unit="ns").start(start_high=False)
 
 
 def _edges():
@@ -89,7 +93,9 @@ class StreamDriver(_Stream):
     idle : float
         Probability per cycle that the driver pauses although it has a word.
     rng : random.Random
-        Source of the pauses.
+        Source of the pauses; the noise has one of its own, with a seed that is drawn from a copy of this.
+    idle_payload : "noise" or "x"
+        The payload while nothing is offered: random, or, for a simulator of four states, undefined.
 
     Attributes
     ----------
@@ -99,22 +105,47 @@ class StreamDriver(_Stream):
         Cycle in which the first word was first offered.
     """
 
-    def __init__(self, dut, name, *, idle=0.0, rng=None):
+    def __init__(self, dut, name, *, idle=0.0, rng=None, idle_payload="noise"):
         super().__init__(dut, name, rng)
+        if idle_payload not in ("noise", "x"):
+            raise ValueError(f"idle_payload must be 'noise' or 'x', not {idle_payload!r}")
         self.idle, self.sent, self.total, self.first_offer = idle, 0, 0, None
-        self._valid.value = 0
+        self._noise, self._width = random.Random(copy(self.rng).getrandbits(64)), len(str(self._payload.value))
+        self._undefined = "X" * self._width if idle_payload == "x" else None
+        self.stop()
 
-    async def run(self, words):
+    def start(self, words):
         """Send all words, starting in the cycle that has just begun."""
         words = to_ints(words)
         self.sent, self.total, self.first_offer = 0, len(words), None
+        self._run(self._send(words))
+
+    def stop(self):
+        """Withdraw whatever is offered: allowed only together with a reset."""
+        self._run(self._rest())
+
+    def _run(self, task):
+        """Drive the stream by a new task, instead of the one that did so, this driver's or another's."""
+        if self._payload in _tasks:
+            _tasks[self._payload].cancel()
+        _tasks[self._payload] = cocotb.start_soon(task)
+
+    def _offer_nothing(self):
+        self._valid.value = 0
+        self._payload.value = self._undefined or self._noise.getrandbits(self._width)
+
+    async def _rest(self):
+        edge = RisingEdge(self._clk)
+        while True:
+            self._offer_nothing()
+            await edge
+
+    async def _send(self, words):
         edge, valid, ready, payload = RisingEdge(self._clk), self._valid, self._ready, self._payload
         for index, word in enumerate(words):
-            if self.idle and self.rng.random() < self.idle:
-                valid.value = 0
+            while self.idle and self.rng.random() < self.idle:
+                self._offer_nothing()
                 await edge
-                while self.rng.random() < self.idle:
-                    await edge
             payload.value = word
             if index == 0 or self.idle:
                 valid.value = 1
@@ -124,11 +155,7 @@ class StreamDriver(_Stream):
             while not self._read(ready):
                 await edge
             self.sent = index + 1
-        valid.value = 0
-
-    def stop(self):
-        """Withdraw whatever is offered: allowed only together with a reset."""
-        self._valid.value = 0
+        await self._rest()
 
 
 class StreamMonitor(_Stream):
@@ -249,7 +276,7 @@ class Report:
 
 
 class Harness:
-    """A design with its clock running, all inputs quiet, ready to be reset and fed.
+    """A design with its clock running, nothing offered, ready to be reset and fed.
 
     Parameters
     ----------
@@ -263,12 +290,14 @@ class Harness:
         Inputs that belong to no stream, and the values they start with. One that nobody drives is random.
     seed : int
         Every stream's pauses are derived from it, each independent of the others.
+    idle_payload
+        See `StreamDriver`.
     """
 
-    def __init__(self, dut, inputs, outputs, *, idle=0.0, backpressure=0.0, hold=None, seed=1):
+    def __init__(self, dut, inputs, outputs, *, idle=0.0, backpressure=0.0, hold=None, seed=1, idle_payload="noise"):
         self.dut, self.seed, self._tasks = dut, seed, []
-        self.drivers = {name: StreamDriver(dut, name, idle=_knob(idle, name), rng=random.Random(f"{seed} {name}"))
-                        for name in inputs}
+        self.drivers = {name: StreamDriver(dut, name, idle=_knob(idle, name), rng=random.Random(f"{seed} {name}"),
+                                           idle_payload=idle_payload) for name in inputs}
         self.monitors = {name: StreamMonitor(dut, name, backpressure=_knob(backpressure, name),
                                              rng=random.Random(f"{seed} {name}")) for name in outputs}
         for name, value in (hold or {}).items():
@@ -293,8 +322,9 @@ class Harness:
 
     def start(self, streams):
         """Begin to drive `streams` (name to words) and to take outputs."""
-        self._tasks = [cocotb.start_soon(driver.run(streams[name])) for name, driver in self.drivers.items()]
-        self._tasks += [cocotb.start_soon(monitor.run()) for monitor in self.monitors.values()]
+        for name, driver in self.drivers.items():
+            driver.start(streams[name])
+        self._tasks = [cocotb.start_soon(monitor.run()) for monitor in self.monitors.values()]
 
     async def finish(self, beats, *, patience=2000, tail=32):
         """Wait until all words are sent and `beats` (name to number) have come, then watch for surplus beats.
@@ -340,8 +370,8 @@ class Harness:
         return Report(last - first + 1, first, last, cycles)
 
 
-async def run_streams(dut, streams, expected, *, idle=0.0, backpressure=0.0, hold=None, seed=1, describe=None,
-                      decode=None, reset_at=None, patience=2000, tail=32):
+async def run_streams(dut, streams, expected, *, idle=0.0, backpressure=0.0, hold=None, seed=1, idle_payload="noise",
+                      describe=None, decode=None, reset_at=None, patience=2000, tail=32):
     """Reset, send `streams`, compare all outputs beat by beat, and count the cycles.
 
     A cocotb test may call this several times.
@@ -352,7 +382,7 @@ async def run_streams(dut, streams, expected, *, idle=0.0, backpressure=0.0, hol
         The design.
     streams, expected : dict of str to (ndarray or iterable of int)
         Words for each input stream and words expected of each output stream.
-    idle, backpressure, hold, seed
+    idle, backpressure, hold, seed, idle_payload
         See `Harness`.
     describe, decode : callable or dict of str to callable, optional
         See `Scoreboard`; a dict gives one for each output stream.
@@ -370,7 +400,8 @@ async def run_streams(dut, streams, expected, *, idle=0.0, backpressure=0.0, hol
     AssertionError
         On the first wrong, missing, surplus, changing or undefined beat.
     """
-    harness = Harness(dut, streams, expected, idle=idle, backpressure=backpressure, hold=hold, seed=seed)
+    harness = Harness(dut, streams, expected, idle=idle, backpressure=backpressure, hold=hold, seed=seed,
+                      idle_payload=idle_payload)
     for name, monitor in harness.monitors.items():
         monitor.check = Scoreboard(name, expected[name], describe=_of(describe, name), decode=_of(decode, name),
                                    seed=harness.seed).check
