@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..schemes import engines, scheme
 from ..sim.verilate import WARNINGS_OFF
-from ..tools.toolchain import build_root, prepare_environment
+from ..tools.toolchain import MissingTool, build_root, check_icarus, needs_icarus, prepare_environment
 from ..top import emit
 
 __all__ = ["EXPECTED", "check_verilog", "main", "tools"]
@@ -25,9 +25,6 @@ EXPECTED = {
     "iverilog": {},
 }
 """Warnings of Yosys and Icarus that are expected: a pattern, and the reason."""
-
-_NO_ICARUS = ("is skipped: iverilog is not on the path (Debian/Ubuntu: apt install iverilog; Fedora: dnf install "
-              "iverilog; macOS: brew install icarus-verilog)")
 
 
 def tools():
@@ -72,10 +69,11 @@ def main():
         files, failures = files + 1, failures + bool(complaints)
     failures += _ruff()
     print(f"\n{files} generated files, read by {', '.join(commands)}; {failures} failed")
-    if "iverilog" not in commands:
-        required = os.environ.get("REQUIRE_IVERILOG", "") not in ("", "0")
-        print(f"{'error' if required else 'note'}: Icarus Verilog {_NO_ICARUS}")
-        failures += required
+    try:
+        check_icarus()
+    except MissingTool as error:
+        print(f"{'error' if needs_icarus() else 'note'}: Icarus Verilog is skipped: {error}")
+        failures += needs_icarus()
     return int(failures > 0)
 
 

