@@ -10,7 +10,7 @@ element as the paper draws it, with its bubble, for comparison.
 
 from math import ceil
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -223,11 +223,18 @@ def _set_bits(number: int) -> list[int]:
     return [place for place in range(number.bit_length()) if number >> place & 1]
 
 
-def controls_of(m, config: TenderConfig, *, valid, first, last, shift) -> dict[str, Signal]:
-    """The controls of :class:`ShiftMac` for a beat on the inputs of :class:`ActivationPairs` and :class:`PairSelects`."""
+def controls_of(m, config: TenderConfig, *, valid, is_unsigned, first, last, shift) -> dict[str, Value]:
+    """The controls of :class:`ShiftMac` for a beat on the inputs of :class:`ActivationPairs` and :class:`PairSelects`.
+
+    Without a beat they mean nothing. Either sign would do then, as the heap takes away what it adds, but an undefined one does
+    not cancel itself.
+    """
     cycles = ActivationPairs.LATENCY + config.dot_latency
     given = {"first": valid & first, "shift": valid & shift, "capture": valid & last}
-    return {name: delay(m, value, cycles, name, reset=True) for name, value in given.items()}
+    return {
+        "is_signed": ~delay(m, valid & is_unsigned, ActivationPairs.LATENCY, "unsigned"),
+        **{name: delay(m, value, cycles, name, reset=True) for name, value in given.items()},
+    }
 
 
 class TenderPE(wiring.Component):
@@ -287,7 +294,8 @@ class TenderPE(wiring.Component):
         m.submodules.row = row = ActivationPairs(self.config)
         m.submodules.column = column = PairSelects(self.config)
         m.submodules.mac = mac = ShiftMac(self.config)
-        controls = controls_of(m, self.config, valid=self.valid, first=self.first, last=self.last, shift=self.shift)
+        controls = controls_of(m, self.config, valid=self.valid, is_unsigned=self.is_unsigned, first=self.first,
+                               last=self.last, shift=self.shift)
         m.d.comb += [
             row.activations.eq(self.activations),
             row.is_unsigned.eq(self.is_unsigned),
@@ -295,7 +303,6 @@ class TenderPE(wiring.Component):
             column.valid.eq(self.valid),
             mac.pairs.eq(row.pairs),
             mac.selects.eq(column.selects),
-            mac.is_signed.eq(~delay(m, self.is_unsigned, 1, "unsigned")),
             *(getattr(mac, name).eq(value) for name, value in controls.items()),
             self.result.eq(mac.result),
             self.done.eq(mac.captured),

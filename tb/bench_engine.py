@@ -77,6 +77,16 @@ async def engine_errors(dut):
                 assert errors_of(dut) == [], f"{case['name']}: clear_errors must clear errors"
 
 
+@cocotb.test()
+async def undefined(dut):
+    """Each product without pauses, then with pauses everywhere, whatever an idle payload holds; streams take turns alone."""
+    payload = bench_parameters()["idle_payload"]
+    for number, (case, streams, expected, seed) in enumerate(cases()):
+        alone = list(streams)[number % len(streams)]
+        for knobs in ({}, {"idle": 0.4, "backpressure": 0.4}, {"idle": {alone: 0.7}}):
+            await run_case(dut, case, streams, expected, seed=seed, idle_payload=payload, **knobs)
+
+
 @cocotb.test(expect_fail=True)
 async def wrong_words(dut):
     """A product with words that a faulty packer made: the scoreboard finds the difference."""

@@ -108,7 +108,8 @@ class EngineBench:
                 raise AssertionError(f"all cases in one go {knobs}: {wrong.size} of {len(expected)} beats differ, "
                                      f"beat {wrong[0]} first (SEED={seed})")
 
-    def check_cocotb(self, cases: Iterable[Case], seed: int, testcase: str = "engine", module: str = BENCH, **more) -> None:
+    def check_cocotb(self, cases: Iterable[Case], seed: int, testcase: str = "engine", module: str = BENCH,
+                     simulator: str = "verilator", **more) -> None:
         """Put cases through the same RTL under cocotb, with a test of a bench module; ``more`` are parameters of it."""
         arrays, described = {}, []
         for i, case in enumerate(cases):
@@ -120,7 +121,7 @@ class EngineBench:
                 "errors": sorted(product.errors), "places": [tiles.describe(beat) for beat in range(len(product.outputs))],
             })
         errors = list(self.make(self.config).errors.shape().members)
-        run_bench(self.verilog, self.top, module, seed=seed, testcase=testcase,
+        run_bench(self.verilog, self.top, module, seed=seed, testcase=testcase, simulator=simulator,
                   parameters={"cases": described, "seed": seed, "errors": errors, **more, **arrays})
 
 

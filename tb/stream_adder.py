@@ -29,6 +29,8 @@ class Fault(enum.IntEnum):
     """The beat comes twice."""
     FLAGGED = 0xF6
     """The sum is right and `errors` counts one."""
+    LEAKS = 0xF7
+    """From here on what is on `a` while it is idle is added, too."""
 
 
 class StreamAdder(wiring.Component):
@@ -58,6 +60,8 @@ class StreamAdder(wiring.Component):
         result = Signal(71)
         take = Signal()
         last = Signal()
+        leaks = Signal()
+        leaked = Signal(8)
         m.d.comb += [
             last.eq(self.sums.valid & self.sums.ready & (request != Fault.DOUBLED)),
             take.eq(self.a.valid & self.b.valid & (~full | last)),
@@ -67,11 +71,14 @@ class StreamAdder(wiring.Component):
             self.sums.payload.eq(result + (waited & (request == Fault.CHANGES))),
         ]
         m.d.sync += waited.eq(full & ~self.sums.ready)
+        with m.If(leaks & ~self.a.valid):
+            m.d.sync += leaked.eq(leaked + self.a.payload)
         with m.If(take):
             m.d.sync += [
                 full.eq(self.a.payload != Fault.DROPPED),
                 request.eq(self.a.payload),
-                result.eq(self.a.payload + self.b.payload + self.offset + (self.a.payload == Fault.WRONG)),
+                result.eq(self.a.payload + self.b.payload + self.offset + (self.a.payload == Fault.WRONG) + leaked),
+                leaks.eq(leaks | (self.a.payload == Fault.LEAKS)),
                 self.errors.eq(self.errors + (self.a.payload == Fault.FLAGGED)),
             ]
         with m.Elif(self.sums.valid & self.sums.ready):

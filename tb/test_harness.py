@@ -29,8 +29,8 @@ def verilog():
     return to_verilog(StreamAdder(), "stream_adder")
 
 
-def run(verilog, testcase, fault=None, **parameters):
-    run_bench(verilog, "stream_adder", BENCH, testcase=testcase, seed=7, limit_s=60,
+def run(verilog, testcase, fault=None, simulator="verilator", **parameters):
+    run_bench(verilog, "stream_adder", BENCH, testcase=testcase, seed=7, limit_s=60, simulator=simulator,
               parameters={**data(fault), "seed": 7, **parameters})
 
 
@@ -59,6 +59,18 @@ def test_first_difference(verilog):
 def test_protocol_faults(verilog, fault, message):
     with pytest.raises(AssertionError, match=message.replace("(", r"\(")):
         run(verilog, "once", fault, backpressure=0.9)
+
+
+def test_leak_of_an_idle_payload(verilog):
+    run(verilog, "once", Fault.LEAKS)
+    with pytest.raises(AssertionError, match="first difference in sums: beat"):
+        run(verilog, "once", Fault.LEAKS, idle=0.3)
+
+
+def test_undefined_idle_payloads(verilog, icarus):
+    run(verilog, "once", simulator="icarus", idle=0.3, idle_payload="x")
+    with pytest.raises(AssertionError, match="sums__payload has undefined bits in cycle"):
+        run(verilog, "once", Fault.LEAKS, "icarus", idle=0.3, idle_payload="x")
 
 
 def test_missing_beat_is_a_deadlock(verilog):

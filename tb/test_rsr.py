@@ -167,6 +167,7 @@ CONFIGS = {
     "lookup": RsrConfig(rows=2, cols=4, lanes=12, drain=2, max_k=240),
     "tree": RsrConfig(rows=1, cols=6, lanes=9, drain=1, form="tree", granularity="channel", output="float16", product_stages=2,
                       max_k=180, dot_stages=1),
+    "binary": RsrConfig(rows=1, cols=2, lanes=20, drain=1, select="binary", output="float16", max_k=100),
     "integers": RsrConfig(rows=3, cols=2, lanes=6, drain=2, mu=3, output="int32", max_k=65536, accumulator_chunk=9),
 }
 

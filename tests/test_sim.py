@@ -99,6 +99,14 @@ def test_protocol_faults(model, fault, knobs, message):
         model.run(data(fault)[0], {"sums": BEATS}, seed=9, **knobs)
 
 
+def test_idle_payloads_are_noise(model):
+    streams, sums = data(Fault.LEAKS)
+    assert np.array_equal(model.run(streams, {"sums": BEATS}).outputs["sums"], sums)
+    leaked = [model.run(streams, {"sums": BEATS}, idle={"a": 0.5}, seed=seed).outputs["sums"] for seed in (3, 3, 4)]
+    assert np.array_equal(leaked[0], leaked[1]) and not np.array_equal(leaked[0], leaked[2])
+    assert not np.array_equal(leaked[0], sums)
+
+
 def test_deadlock_says_who_waits(model):
     streams, _ = data()
     streams["b"] = streams["b"][:-2]

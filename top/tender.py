@@ -55,8 +55,8 @@ class TenderArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        controls = controls_of(m, config, valid=self.valid, first=self.first, last=self.last, shift=self.shift)
-        is_signed = ~delay(m, self.is_unsigned, 1, "unsigned")
+        controls = controls_of(m, config, valid=self.valid, is_unsigned=self.is_unsigned, first=self.first, last=self.last,
+                               shift=self.shift)
         rows, columns = self._place_edges(m, platform)
         overflows = []
         for r in range(config.rows):
@@ -65,7 +65,6 @@ class TenderArray(wiring.Component):
                 m.d.comb += [
                     mac.pairs.eq(rows[r].pairs),
                     mac.selects.eq(columns[c].selects),
-                    mac.is_signed.eq(is_signed),
                     *(getattr(mac, name).eq(value) for name, value in controls.items() if hasattr(mac, name)),
                     self.values[r][c].eq(mac.result if self.options["capture"] else mac.value),
                 ]
