@@ -8,14 +8,14 @@ CONSTRAINTS ?= constraints.txt
 # Tests side by side.
 JOBS        ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-# Of `make fpga`: schemes, devices or a board, and further options.
-SCHEME      ?= $(SCHEMES)
+# What of the tests: T=rsr.
+T           ?=
+
+# Of `make fpga`: schemes (without: all), devices or a board, and further options.
+SCHEME      ?=
 DEVICE      ?= ecp5-85k ecp5-25k
 BOARD       ?=
 FPGA        ?=
-
-SCHEMES := bitmod tender rsr
-PARTS   := pe engine
 
 INSTALLED := $(VENV)/.subbyte-installed
 PLACERS   := $(VENV)/.subbyte-fpga-installed
@@ -37,12 +37,11 @@ help:  ## show this list
 demo: tools $(INSTALLED)  ## generate the RTL, run a layer of a real model through it, say what happened
 	@$(RUN) subbyte.cli.demo
 
-test: tools $(INSTALLED)  ## run all tests (WAVES=1 writes traces, SEED=n repeats a run, JOBS=n side by side)
-	@$(RUN) pytest -n $(JOBS) --dist worksteal
+test: tools $(INSTALLED)  ## run all tests, or T=... those that match (WAVES=1 writes traces, SEED=n repeats a run, JOBS=n side by side)
+	@$(RUN) pytest -n $(JOBS) --dist worksteal $(if $(T),-k "$(T)")
 
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine}.v, each with its .json manifest
-	@set -e; for scheme in $(SCHEMES); do for part in $(PARTS); do \
-	  $(RUN) subbyte.cli verilog $$scheme --part $$part -o build/verilog/$${scheme}_$$part.v; done; done
+	@$(RUN) subbyte.cli.verilog_all
 
 lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Icarus, Yosys) and the Python
 	@$(RUN) subbyte.cli.lint

@@ -32,7 +32,7 @@ _BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bea
 
 
 @click.command(cls=RecordedCommand)
-@click.argument("names", nargs=-1, required=True, metavar="SCHEME...|FILE.v...")
+@click.argument("names", nargs=-1, metavar="[SCHEME...|FILE.v...]")
 @click.option("--top", metavar="MODULE", help="Top module of Verilog files; with it the arguments are files.")
 @click.option("--clock", metavar="PORT", default="clk", show_default=True, help="Clock of --top.")
 @click.option("--part", "parts", metavar="PART", multiple=True,
@@ -59,7 +59,8 @@ _BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bea
 def fpga(ctx, names, top, clock, parts, settings, devices, board, baud, freq, seeds, target, limit, yosys, keep, output):
     """Synthesize, place and route for an FPGA: look-up tables, flip-flops, memories, multipliers, frequency.
 
-    With --board, an engine that speaks over a serial port, and its bitstream (docs/fpga.md has the protocol).
+    Without a name every scheme is measured. With --board, an engine that speaks over a serial port, and its bitstream
+    (docs/fpga.md has the protocol).
 
     \b
     Example:
@@ -105,10 +106,13 @@ def _known(option, name, table):
 
 def _designs(names, top, clock, parts, settings, flow, baud):
     """The designs that are asked for, each with files to leave beside it."""
+    if top and not names:
+        raise ValueError(f"--top {top} must come with the Verilog files that hold it")
     if top:
         if flow.board or settings or parts:
             raise ValueError("--board, --set and --part are for schemes, not for Verilog files")
         return [(from_files(names, top, clock=clock), {})]
+    names = names or engines()
     for name in names:
         if name not in engines():
             wanted = "come with --top, its top module" if name.endswith((".v", ".sv")) else f"be one of {', '.join(engines())}"

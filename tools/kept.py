@@ -15,7 +15,7 @@ from . import toolchain
 
 __all__ = ["ROOMS", "digest", "kept_verilog", "sources_of"]
 
-ROOMS = ("golden", "hdl", "dequant", "pe", "top")
+ROOMS = ("golden", "hdl", "dequant", "pe", "top", "schemes")
 """Folders whose sources can change the Verilog of an engine."""
 
 

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`make verilog`: the released parts of every scheme, side by side, each with its manifest; only what changed is written."""
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from ..schemes import engines, scheme
+from ..tools.kept import digest
+from ..tools.toolchain import build_root, prepare_environment
+from ..top import emit
+
+__all__ = ["main", "write"]
+
+
+def write(name: str, part: str, folder: Path) -> str:
+    """Write a part at default parameters, unless what stands there was made of the same; returns what was done."""
+    found = scheme(name)
+    config, top = found.Config(), f"{name}_{part}"
+    source, stamp = folder / f"{top}.v", build_root() / "stamps" / f"{top}.txt"
+    # The texts are part of the stamp: one that was changed by hand, or is damaged, is written anew.
+    if stamp.is_file() and stamp.read_text() == _stamp(config, source):
+        return f"{source} is up to date"
+    component, _ = found.component(part, config)
+    emit.write(component, top, source, config)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(_stamp(config, source))
+    return f"wrote {source} and {source.with_suffix('.json')}"
+
+
+def _stamp(config, source):
+    texts = [path.read_bytes() if path.is_file() else b"" for path in (source, source.with_suffix(".json"))]
+    return digest(config, *texts)
+
+
+def main() -> int:
+    """Write all; returns the exit code."""
+    prepare_environment()
+    folder = Path(os.path.relpath(build_root())) / "verilog"
+    parts = [(name, part.name) for name in engines() for part in scheme(name).parts if part.released]
+    # The largest first: the engines.
+    parts.sort(key=lambda item: item[1] != "engine")
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for done in as_completed([pool.submit(write, name, part, folder) for name, part in parts]):
+            print(done.result(), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
