@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `subbyte` command."""
 
-from .commands import main
+from .main import main
 
 __all__ = ["main"]

@@ -56,8 +56,8 @@ def area(names, top, parameters, clock, parts, settings, kinds, files, dont_use,
 
     \b
     Example:
-      subbyte area bitmod --kind pe --liberty nangate45_typ.lib.gz
-      subbyte area bitmod --part array --set rows=4 --set lanes=8 --json array.json
+      subbyte area {engine} --kind pe --liberty nangate45_typ.lib.gz
+      subbyte area {engine} --part array --set rows=4 --set lanes=8 --json array.json
       subbyte area mac.v --top mac --param WIDTH=8 --liberty nangate45_typ.lib.gz
     """
     if top:

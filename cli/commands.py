@@ -10,64 +10,20 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from .. import __version__
 from ..hdl.target import ASIC
 from ..schemes import scheme
 from ..sim.cocotb_run import resolve_seed
 from ..sim.engine_run import EngineModel, rms
-from ..sim.stream_model import StreamError
-from ..sim.verilate import BuildError
-from ..tools.process import ToolError
-from ..tools.toolchain import MissingTool
 from ..top import emit
 from . import operands
-from .area import area
-from .fpga import fpga
-from .report import report
+from .figures import save_figures
+from .main import Failure
+from .recorded import RecordedCommand
 from .settings import make_config
 
-__all__ = ["main"]
+__all__ = ["quantize", "simulate", "verilog"]
 
 _LOG = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-
-
-class _Failure(click.ClickException):
-    """One line on stderr and an exit code."""
-
-    def __init__(self, message, exit_code):
-        super().__init__(str(message))
-        self.exit_code = exit_code
-
-    def show(self, file=None):
-        click.echo(f"error: {self.message}", err=True)
-
-
-class _Commands(click.Group):
-    """Turns what a user can cause into one clean line: 2 for what was asked, 1 for what went wrong on the way."""
-
-    def invoke(self, ctx):
-        try:
-            return super().invoke(ctx)
-        except (ValueError, OSError) as error:
-            raise _Failure(error, 2) from error
-        except (MissingTool, BuildError, StreamError, ToolError) as error:
-            raise _Failure(error, 1) from error
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, package_name="subbyte", message="%(prog)s %(version)s")
-def main():
-    """RTL for matrix products with sub-byte weights: generate it, and run real layers through it.
-
-    \b
-    Example:
-      subbyte verilog bitmod --set rows=4 --set cols=4 -o build/verilog/bitmod_engine.v
-    """
-
-
-main.add_command(area)
-main.add_command(fpga)
-main.add_command(report)
 
 
 def _scheme(context, parameter, value):
@@ -79,11 +35,13 @@ _scheme_argument = click.argument("scheme", metavar="SCHEME", callback=_scheme)
 _set_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
                            help="A parameter of the engine; repeat for more. An unknown one lists all.")
 _format_option = click.option("--format", "fmt", metavar="NAME", help="Weight format; an unknown one lists all. "
-                              "Default: the first that the engine takes (bitmod-fp4, int4, ternary-tensor).")
+                              "Default: the first that the engine takes.")
 _group_option = click.option("--group-size", metavar="N", help="Weights that share a scale: --set group_size=N.")
 _weights_option = click.option("--weights", "path", metavar="FILE", required=True,
                                help="A .gguf, .safetensors or .npz file.")
 _tensor_option = click.option("--tensor", metavar="NAME", required=True, help="A two-dimensional tensor in it.")
+_json_option = click.option("--json", "figures", metavar="FILE", type=click.Path(path_type=Path),
+                            help="Write the figures to a file as well.")
 _rows_option = click.option("--rows", metavar="A:B", help="Output channels A to B-1 of the tensor only.")
 
 
@@ -98,10 +56,11 @@ def _config(scheme, settings, group_size):
     return make_config(scheme.Config, [*settings, *([f"group_size={group_size}"] if group_size is not None else [])])
 
 
-@main.command()
+@click.command(cls=RecordedCommand)
 @_scheme_argument
 @_set_option
-@click.option("--part", default="engine", show_default=True, metavar="pe|engine", help="What to generate.")
+@click.option("--part", default="engine", show_default=True, metavar="PART",
+              help="What to generate; `subbyte list` names the parts.")
 @click.option("--target", metavar="asic|fpga", default=ASIC, show_default=True,
               help="Spelling of the arithmetic: for gates, or for carry chains and multipliers; answers are the same.")
 @click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
@@ -111,11 +70,11 @@ def verilog(scheme, settings, part, target, output):
     """Generate an engine, or one of its processing elements, as Verilog-2005.
 
     \b
-    Schemes: bitmod, tender, rsr.  The manifest holds ports, payload layouts, parameters and latencies.
+    `subbyte list` names schemes and parts. The manifest holds ports, payload layouts, parameters and latencies.
 
     \b
     Example:
-      subbyte verilog bitmod --set rows=4 --set cols=16 --set lanes=8 -o bitmod_engine.v
+      subbyte verilog {engine} --set rows=4 --set cols=16 --set lanes=8 -o {engine}_engine.v
     """
     component, name = scheme.component(part, make_config(scheme.Config, settings))
     if output is None:
@@ -125,17 +84,18 @@ def verilog(scheme, settings, part, target, output):
         _LOG.print(f"wrote {path}")
 
 
-@main.command()
+@click.command(cls=RecordedCommand)
 @_operand_options
 @click.option("-o", "output", metavar="FILE.npz", required=True, type=click.Path(path_type=Path),
               help="Where the codes, scales and formats go.")
-def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output):
+@_json_option
+def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output, figures):
     """Quantize a tensor of a model file, and say what it costs and loses.
 
     \b
     Example:
-      subbyte quantize bitmod --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
-          --tensor blk.0.attn_q.weight --format bitmod-fp3 -o attn_q.npz
+      subbyte quantize {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
+          --tensor blk.0.attn_q.weight --format {format} -o attn_q.npz
     """
     config = _config(scheme, settings, group_size)
     fmt = scheme.format_for(fmt, config)
@@ -143,6 +103,11 @@ def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output):
     qweight = scheme.quantize(weight, fmt, config)
     operands.save_quantized(output, qweight)
     error = qweight.dequantize() - weight
+    if figures is not None:
+        save_figures(figures, {
+            "scheme": scheme.name, "tensor": tensor, "shape": list(weight.shape), "format": fmt,
+            "bits_per_weight": qweight.bits_per_weight, "error_rms": rms(error), "weight_rms": rms(weight),
+            "error_largest": np.abs(error).max(), "written": str(output)})
     _show(f"{tensor} of {Path(path).name}", [
         ("weights", f"N x K = {weight.shape[0]} x {weight.shape[1]}"),
         ("format", f"{fmt}, {scheme.shared(config)}"),
@@ -153,14 +118,15 @@ def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output):
     ])
 
 
-@main.command()
+@click.command(cls=RecordedCommand)
 @_operand_options
 @click.option("--tokens", metavar="M", type=click.IntRange(min=1), default=1, show_default=True,
               help="Activation rows to multiply.")
 @click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "
               "RMS-normalised embeddings of real tokens from a model file.")
 @click.option("--seed", type=int, metavar="N", help="Seeds the power-up state. Default: the environment's SEED, or 1.")
-def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, activations, seed):
+@_json_option
+def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, activations, seed, figures):
     """Run a layer of a model file through the engine's RTL and compare every output, bit for bit.
 
     Quantizes and packs the tensor, compiles the RTL (the first time takes a while; then it is cached), runs it, and
@@ -168,7 +134,7 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
 
     \b
     Example:
-      subbyte simulate bitmod --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
+      subbyte simulate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
           --tensor blk.0.ffn_up.weight --tokens 8
     """
     seed = resolve_seed(seed)
@@ -185,11 +151,13 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
     _LOG.print(f"ready after {model.build_seconds:.1f} s; running about {product.timeline.cycles} cycles")
     with _progress() as progress:
         result = model.run(product, progress=progress, seed=seed)
+    if figures is not None:
+        save_figures(figures, _figures(scheme, tensor, fmt, config, qweight, exact, result))
     _show(f"{tensor} of {Path(path).name}", _summary(scheme, fmt, origin, config, qweight, exact, result))
     if result.run.folder:
         _LOG.print(f"traces are in {result.run.folder}")
     if result.problems:
-        raise _Failure("\n       ".join(result.problems), 1)
+        raise Failure("\n       ".join(result.problems), 1)
     click.echo(f"All {result.y.size} outputs are bit-identical to the exact model; cycles are as predicted.")
 
 
@@ -231,6 +199,20 @@ def _summary(scheme, fmt, origin, config, qweight, exact, result):
         ("error of the format", f"{lost:.2e} rms, quantized against given weights in float64"),
         ("speed", f"{result.cycles_per_second:,.0f} simulated cycles/s, {run.seconds:.1f} s of wall time"),
     ]
+
+
+def _figures(scheme, tensor, fmt, config, qweight, exact, result):
+    """What :func:`_summary` says, as numbers."""
+    (m, n), timeline, run = result.y.shape, result.timeline, result.run
+    return {
+        "scheme": scheme.name, "tensor": tensor, "m": m, "n": n, "k": qweight.shape[1], "format": fmt,
+        "bits_per_weight": qweight.bits_per_weight, "rows": config.rows, "cols": config.cols, "lanes": config.lanes,
+        "outputs": result.y.size, "identical": result.y.size - result.mismatches, "problems": result.problems,
+        "flags": {name: int(mask.sum()) for name, mask in result.flags.items()}, "cycles": run.cycles,
+        "predicted_cycles": timeline.cycles, "utilization": timeline.busy / run.cycles, "occupancy": timeline.occupancy,
+        "error_of_the_engine": result.error, "error_of_the_format": rms(result.product.reference - exact) / (rms(exact) or 1),
+        "seconds": run.seconds, "cycles_per_second": result.cycles_per_second,
+    }
 
 
 def _product(x, weight):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from ..schemes import ENGINES_EXAMPLE, scheme
 from ..tools.toolchain import MissingTool, build_root, check_tools
 from ..weights.smollm2 import ModelUnavailable, fetch_model
 from . import main as subbyte
@@ -36,9 +37,10 @@ def main():
         print(f"The model cannot be fetched ({error}).\nThe slice of it that comes with subbyte serves instead.")
         operands = ["--weights", os.path.relpath(_SLICE), "--tensor", "weight"]
         layer = "64 x 576 weights of ffn_up of block 0 of SmolLM2-135M"
-    _step("1. Generate the RTL", ["verilog", "bitmod", "-o", str(build / "verilog" / "bitmod_engine.v")])
-    _step(f"2. Run 8 tokens through {layer}, in 4-bit BitMoD",
-          ["simulate", "bitmod", *operands, "--format", "bitmod-fp4", "--tokens", "8"])
+    engine = scheme(ENGINES_EXAMPLE)
+    _step("1. Generate the RTL", ["verilog", engine.name, "-o", str(build / "verilog" / f"{engine.name}_engine.v")])
+    _step(f"2. Run 8 tokens through {layer}, in 4-bit {engine.title}",
+          ["simulate", engine.name, *operands, "--format", engine.formats[0], "--tokens", "8"])
     print("\n3. Write a few characters with a ternary language model, its products computed by the RSR engine", flush=True)
     arguments = [os.path.relpath(_GENERATE), "--characters", "6"]
     print(f"$ python {shlex.join(arguments)}", flush=True)

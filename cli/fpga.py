@@ -64,8 +64,8 @@ def fpga(ctx, names, top, clock, parts, settings, devices, board, baud, freq, se
 
     \b
     Example:
-      subbyte fpga bitmod --device ecp5-25k --part engine --set rows=2 --set cols=2
-      subbyte fpga bitmod --board ulx3s-85f --keep build/ulx3s
+      subbyte fpga {engine} --device ecp5-25k --part engine --set rows=2 --set cols=2
+      subbyte fpga {engine} --board ulx3s-85f --keep build/ulx3s
     """
     if target not in TARGETS:
         raise ValueError(f"--target must be one of {', '.join(TARGETS)}, not {target!r}")

@@ -8,9 +8,12 @@ from importlib import import_module
 from ..tools.hints import near
 from .contract import Part, Priced, Product, Scheme
 
-__all__ = ["ENGINES", "NAMES", "Part", "Priced", "Product", "Scheme", "engines", "priced", "scheme"]
+__all__ = ["ENGINES_EXAMPLE", "NAMES", "Part", "Priced", "Product", "Scheme", "engines", "priced", "scheme"]
 
 NAMES = ("bitmod", "tender", "rsr", "baselines")
+
+ENGINES_EXAMPLE = NAMES[0]
+"""The engine in examples of help texts."""
 
 
 @cache

@@ -66,7 +66,7 @@ def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=N
         Name of the top module; also names the folder `build/bench/<name>-<test case>` with log and results, after which
         comes the simulator unless it is Verilator.
     bench_module : str
-        Import name of the module with the cocotb tests, such as `"subbyte.tb.bench_bitmod"`.
+        Import name of the module with the cocotb tests, such as `"subbyte.tb.bench_engine"`.
     parameters : dict, optional
         JSON values or NumPy arrays (directly under a name), read in the bench by `bench_parameters`.
     seed : int, optional

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..tools.toolchain import build_root
+from ..tools.toolchain import Failed, build_root
 from .cocotb_run import resolve_seed
 from .verilate import build, port_widths, waves_format
 
@@ -24,7 +24,7 @@ __all__ = ["RunResult", "StreamError", "StreamModel"]
 _DRIVER = "stream_driver.cpp"
 
 
-class StreamError(RuntimeError):
+class StreamError(Failed):
     """The model broke the stream protocol, sent too much, or stopped moving; the message says which and where."""
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..tools.toolchain import build_root, check_tools, compiler, file_lock, prepare_environment, tool_versions
+from ..tools.toolchain import Failed, build_root, check_tools, compiler, file_lock, prepare_environment, tool_versions
 
 __all__ = ["BuildError", "WARNINGS_OFF", "build", "port_widths", "waves_format", "without_initial_values"]
 
@@ -36,7 +36,7 @@ _INITIAL_VALUE = re.compile(r"^(\s*reg (?:signed )?(?:\[[^]]+\] )?(?:\w+|\\(?!\$
                             re.MULTILINE)
 
 
-class BuildError(RuntimeError):
+class BuildError(Failed):
     """Verilator or the C++ compiler refused a model; the message holds the lines that say why."""
 
 

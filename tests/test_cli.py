@@ -5,19 +5,24 @@
 import copy
 import dataclasses
 import json
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from subbyte import __version__, weights
-from subbyte.cli import bench, commands, lint, operands, settings
+from subbyte import __version__, cli, weights
+from subbyte.cli import bench, commands, doctor, lint, operands, settings
 from subbyte.golden.bitmod import BitModConfig
 from subbyte.golden.bitmod.formats import Format
-from subbyte.schemes import engines, scheme
+from subbyte.schemes import NAMES, engines, scheme
 from subbyte.sim import engine_run
 from subbyte.tools import kept
 
@@ -30,7 +35,7 @@ def run(request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
 
     def call(*arguments):
-        result = CliRunner().invoke(commands.main, [str(argument) for argument in arguments], prog_name="subbyte")
+        result = CliRunner().invoke(cli.main, [str(argument) for argument in arguments], prog_name="subbyte")
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
 
@@ -48,13 +53,79 @@ def test_version(run):
     assert run("--version").output == f"subbyte {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [None, *commands.main.commands])
+def test_version_is_quick_and_imports_little():
+    """No command's modules, and no matplotlib: well below 0.3 s of processor time, measured with room for a slow machine."""
+    program = ("import sys; sys.argv = ['subbyte', '--version']; from subbyte.cli import main\n"
+               "try: main()\nexcept SystemExit: pass\n"
+               "import time; print(sorted({'matplotlib', 'amaranth', 'rich'} & set(sys.modules)), time.process_time())")
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.splitlines()
+    loaded, seconds = shown[-1].rsplit(" ", 1)
+    assert loaded == "[]" and float(seconds) < 1
+
+
+def test_list_and_doctor_as_figures(run, tmp_path):
+    assert run("list", "--json", tmp_path / "list.json").exit_code == 0
+    entries = {entry["name"]: entry for entry in json.loads((tmp_path / "list.json").read_text())["schemes"]}
+    assert set(entries) == set(NAMES) and set(entries["rsr"]["formats"]) == {"ternary-tensor", "ternary-channel"}
+    assert {"pe", "engine"} <= set(entries["tender"]["parts"])
+    result = run("doctor", "--json", tmp_path / "doctor.json")
+    found = {finding["name"]: finding for finding in json.loads((tmp_path / "doctor.json").read_text())["findings"]}
+    assert result.exit_code == 0 and found["amaranth"]["version"] == found["amaranth"]["tested"]
+    assert found["iverilog"]["needed_for"] == "" and "apt install iverilog" in found["iverilog"]["how"]
+
+
+def test_doctor_fails_without_a_compiler(run, monkeypatch):
+    monkeypatch.setattr(doctor, "compiler", lambda: None)
+    result = run("doctor")
+    assert result.exit_code == 1 and "missing  C++ compiler" in result.output and "apt install g++" in result.output
+    assert "error: generating and simulating need C++ compiler" in result.stderr
+
+
+def test_unknown_commands_and_unexpected_errors_are_one_line(run, monkeypatch):
+    assert refusal(run("simulat")).endswith("(did you mean simulate?)")
+
+    def broken(*_):
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr(commands, "make_config", broken)
+    result = run("verilog", "bitmod")
+    assert result.exit_code == 1 and result.stderr == "error: KeyError: 'nobody thought of this' (--debug shows where)\n"
+    assert isinstance(CliRunner().invoke(cli.main, ["--debug", "verilog", "bitmod"]).exception, KeyError)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script(run, shell):
+    assert "_SUBBYTE_COMPLETE" in run("completion", shell).output
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.5, 6.0])
+def test_ctrl_c_ends_in_one_line(tmp_path, seconds):
+    """In generating, in compiling, in simulating, as the machine is fast."""
+    command = [sys.executable, "-m", "subbyte.cli", "simulate", "bitmod", "--weights", SLICE, "--tensor", "weight",
+               "--set", "rows=3", "--set", "cols=2"]
+    environment = {**os.environ, "SUBBYTE_BUILD": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+                          start_new_session=True) as process:
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors.splitlines()[-1] == "error: interrupted", errors
+    assert "Traceback" not in errors
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    script = f"{sys.executable} -m subbyte.cli verilog rsr --part pe | head -n 1"
+    shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith("// rsr_pe") and shown.stderr == ""
+
+
+@pytest.mark.parametrize("command", [None, *cli.main.commands])
 def test_help_has_an_example_that_parses(run, command):
     text = run(*([command] if command else []), "--help").output
     example = re.search(r"Example:\n((?: +.*\n?)+)", text)[1].replace("\\\n", " ")
     name, chosen, *arguments = shlex.split(example.strip().splitlines()[0])
     assert name == "subbyte" and chosen == (command or chosen)
-    commands.main.commands[chosen].make_context(chosen, arguments)
+    cli.main.commands[chosen].make_context(chosen, arguments)
 
 
 @pytest.mark.parametrize("arguments, message", [

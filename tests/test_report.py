@@ -13,7 +13,7 @@ import click.testing
 import pytest
 from matplotlib.figure import Figure
 
-from subbyte.cli import commands
+from subbyte import cli
 from subbyte.report import bars, plots, report
 from subbyte.report.labels import place_labels
 from subbyte.report.plots import Point, pareto_front
@@ -237,7 +237,7 @@ def test_readme(made, tmp_path):
 
 
 def run(*arguments):
-    return click.testing.CliRunner().invoke(commands.main, ["report", *map(str, arguments)])
+    return click.testing.CliRunner().invoke(cli.main, ["report", *map(str, arguments)])
 
 
 def test_command_writes_all_three(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from subbyte.cli import commands
+from subbyte import cli
 from subbyte.schemes import NAMES
 from subbyte.synth import asic, designs, guard, results, timing
 from subbyte.synth.fanout import insert_trees
@@ -70,7 +70,7 @@ def run(request, monkeypatch, tmp_path):
     monkeypatch.setenv("SUBBYTE_BUILD", str(tmp_path))
 
     def call(*arguments):
-        result = CliRunner().invoke(commands.main, ["area", *map(str, arguments)], prog_name="subbyte")
+        result = CliRunner().invoke(cli.main, ["area", *map(str, arguments)], prog_name="subbyte")
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
 

