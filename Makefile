@@ -8,7 +8,7 @@ CONSTRAINTS ?= constraints.txt
 # Tests side by side.
 JOBS        ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-# What of the tests: T=rsr.
+# Which tests, by words of their names: T=engine.
 T           ?=
 
 # Of `make fpga`: schemes (without: all), devices or a board, and further options.
@@ -55,7 +55,7 @@ bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilizati
 area: tools $(INSTALLED)  ## what every design costs, in gate equivalents (LIBERTY="FILE..." in um2 of a cell library)
 	@$(RUN) subbyte.cli area $(foreach file,$(LIBERTY),--liberty $(file)) --json build/area.json
 
-area-check: tools $(INSTALLED)  ## compare processing elements with schemes/area.json (UPDATE=1 writes it)
+area-check: tools $(INSTALLED)  ## compare processing elements with schemes/area (UPDATE=1 writes it)
 	@$(RUN) subbyte.synth.guard $(if $(UPDATE),--update)
 
 fpga: tools $(PLACERS)  ## what designs take of an FPGA (DEVICE="ecp5-25k ice40-hx8k", SCHEME=..., BOARD=ulx3s-85f, FPGA="--freq 80")

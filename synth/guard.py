@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make area-check`: processing elements and parts must not grow unnoticed.
 
-Gate equivalents and depth at default parameters, in the project's own library, stand in ``schemes/area.json``. A change that
-moves one by more than 3 % has to change the file too, up or down, so that the file stays true and the growth is seen.
+Gate equivalents and depth at default parameters, in the project's own library, stand in ``schemes/area``, a file a scheme. A
+change that moves one by more than 3 % has to change the file too, up or down, so that it stays true and the growth is seen.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from ..schemes import engines
 from ..tools.process import ToolError
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
@@ -18,9 +19,9 @@ from ..top import emit
 from . import asic, designs, results
 from .library import load_library
 
-__all__ = ["FILE", "TOLERANCE", "compare", "main", "record"]
+__all__ = ["FOLDER", "TOLERANCE", "compare", "main", "record"]
 
-FILE = Path(__file__).parents[1] / "schemes" / "area.json"
+FOLDER = Path(__file__).parents[1] / "schemes" / "area"
 TOLERANCE = 0.03
 KINDS = ("pe", "part")
 
@@ -58,31 +59,39 @@ def compare(recorded, measured):
 
 
 def main(arguments=None):
-    """Measure and compare, or with ``--update`` write the file; returns the exit code."""
+    """Measure and compare, or with ``--update`` write the files; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="write what is measured instead of comparing with it")
     update = parser.parse_args(arguments).update
     folder = build_root() / "area-check"
     library = load_library((), folder)
-    rows = []
-    for design in designs.designs(kinds=KINDS):
-        rows.append(asic.measure(design, library))
-        print(f"{design.name}: {rows[-1].ge} GE, depth {rows[-1].depth}", flush=True)
-    try:
-        measured = record(rows, asic.tool_versions(DEFAULT, folder))
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    versions, failed = asic.tool_versions(DEFAULT, folder), False
+    for name in engines():
+        rows = []
+        for design in designs.designs([name], KINDS):
+            rows.append(asic.measure(design, library))
+            print(f"{design.name}: {rows[-1].ge} GE, depth {rows[-1].depth}", flush=True)
+        try:
+            failed |= not _settle(FOLDER / f"{name}.json", record(rows, versions), update)
+        except ToolError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+def _settle(path, measured, update):
+    """Write the file, or compare with it; whether all is well."""
     if update:
-        FILE.write_text(emit.to_json(measured) + "\n", encoding="utf-8")
-        print(f"wrote {FILE}")
-        return 0
-    found = compare(json.loads(FILE.read_text(encoding="utf-8")), measured)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(emit.to_json(measured) + "\n", encoding="utf-8")
+        print(f"wrote {path}")
+        return True
+    found = compare(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"designs": {}, "yosys": ""}, measured)
     for line in found:
         print(f"error: {line}", file=sys.stderr)
     if found:
-        print(f"{FILE} must tell of it in the same change: make area-check UPDATE=1", file=sys.stderr)
-    return int(bool(found))
+        print(f"{path} must tell of it in the same change: make area-check UPDATE=1", file=sys.stderr)
+    return not found
 
 
 if __name__ == "__main__":
