@@ -3,9 +3,7 @@
 """BitMoD quantizer: the authors' vectors, a scalar re-derivation, edge rows, packing choices and bad input."""
 
 import dataclasses
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +12,15 @@ from hypothesis import strategies as st
 
 from subbyte.golden.bitmod.formats import DEFAULT_SPECIAL_VALUES, Format, decode
 from subbyte.golden.bitmod.quantizer import FORMATS, QuantizedWeight, mean_squared_error, quantize, round_groups, split_groups
+from subbyte.tests.recordings import recordings
 
-SHARED = Path(os.environ.get("SUBBYTE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-VECTORS = SHARED / "vectors/bitmod_gauss_g128.npz"
+(VECTORS,) = recordings("bitmod_gauss_g128.npz")
 SELECTORS = ["er-pos", "er-neg", "ea-pos", "ea-neg"]
 CLAMP = np.float16(1e-5)
 
 
 @pytest.fixture(scope="module")
 def vectors():
-    if not VECTORS.exists():
-        pytest.skip(f"reference vectors are absent: {VECTORS}")
     with np.load(VECTORS, allow_pickle=False) as archive:
         return dict(archive)
 

@@ -4,7 +4,6 @@
 
 from fractions import Fraction
 from itertools import product
-from pathlib import Path
 
 import gguf
 import numpy as np
@@ -16,10 +15,9 @@ from subbyte.golden import rsr
 from subbyte.golden.rsr import QuantizedActivations, RsrConfig
 from subbyte.golden.rsr.codes import folded_bits
 from subbyte.golden.rsr.streams import column_offsets
+from subbyte.tests.recordings import recordings
 from subbyte.weights import load_ternary
 
-VECTORS = sorted((Path(__file__).parents[2] / "shared" / "vectors").glob("rsr_*.npz"))
-NO_VECTORS = "the authors' recordings are absent: ../shared/vectors/rsr_*.npz"
 SMALL = {"rows": 2, "cols": 4, "lanes": 12, "drain": 2, "max_k": 100}
 
 
@@ -35,7 +33,7 @@ def operands(seed, m, n, k, granularity="tensor"):
 # The algorithm
 
 
-@pytest.mark.parametrize("path", VECTORS or [pytest.param(None, marks=pytest.mark.skip(reason=NO_VECTORS))], ids=str)
+@pytest.mark.parametrize("path", recordings("rsr_*.npz"), ids=lambda path: path.stem)
 def test_authors_recordings(path):
     """Codes, permutations, segments, bucket sums and results are the authors'."""
     case = np.load(path)

@@ -4,10 +4,8 @@
 
 import dataclasses
 import math
-import os
 import re
 import time
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -17,10 +15,10 @@ from subbyte.schemes import NAMES
 from subbyte.synth import asic, designs, guard, results, timing
 from subbyte.synth.fanout import insert_trees
 from subbyte.synth.library import load_library
+from subbyte.tests.recordings import SHARED
 from subbyte.tools.process import TimeExceeded, ToolError, run_tool
 
 MAC = "tests/data/mac.v"
-SHARED = Path(os.environ.get("SUBBYTE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 NANGATE = SHARED / "liberty" / "nangate45_typ.lib.gz"
 
 # Two levels of modules: `top` holds two `cell`s and a `mid`, `mid` holds one more `cell`.

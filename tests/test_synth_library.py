@@ -3,17 +3,16 @@
 """Cell libraries: Liberty is read right or refused with its line; the project's own follows from its circuits."""
 
 import gzip
-import os
 import re
-from pathlib import Path
 
 import pytest
 
 from subbyte.synth import generic, liberty
 from subbyte.synth.generic import CELLS, Cell, aoi, oai
 from subbyte.synth.library import load_library
+from subbyte.tests.recordings import SHARED
 
-SHARED = Path(os.environ.get("SUBBYTE_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "liberty"
+LIBRARIES = SHARED / "liberty"
 
 SMALL = """
 /* a comment
@@ -144,7 +143,7 @@ def test_the_generic_library_is_one_that_the_flow_takes(tmp_path):
     assert generic.liberty_text() == generic.liberty_text()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the open cell libraries (../shared/liberty) are not here")
+@pytest.mark.skipif(not LIBRARIES.is_dir(), reason="the open cell libraries (../shared/liberty) are not here")
 @pytest.mark.parametrize("pattern, name, nand2, driver, flipflop", [
     ("nangate45*", "NangateOpenCellLibrary", 0.798, "BUF_X2", "DFF_X1"),
     ("sky130hd*", "sky130_fd_sc_hd__tt_025C_1v80", 3.7536, "sky130_fd_sc_hd__buf_2", "sky130_fd_sc_hd__dfxtp_1"),
@@ -152,16 +151,16 @@ def test_the_generic_library_is_one_that_the_flow_takes(tmp_path):
     ("asap7*", "asap7sc7p5t", 0.05832, "BUFx2_ASAP7_75t_R", "DFFHQNx1_ASAP7_75t_R"),
 ])
 def test_open_libraries_are_understood(tmp_path, pattern, name, nand2, driver, flipflop):
-    library = load_library(sorted(SHARED.glob(pattern + ".lib.gz")), tmp_path)
+    library = load_library(sorted(LIBRARIES.glob(pattern + ".lib.gz")), tmp_path)
     assert (library.name, library.nand2, library.driver) == (name, nand2, driver)
     figures = library.flipflops[flipflop]
     assert 5 < figures.setup < 200 and 20 < figures.clk_to_q < 500
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the open cell libraries (../shared/liberty) are not here")
+@pytest.mark.skipif(not LIBRARIES.is_dir(), reason="the open cell libraries (../shared/liberty) are not here")
 def test_generic_areas_are_those_of_a_real_library():
     """Two in three cells have exactly Nangate45's area in gate equivalents; none of drive 1 is further off than 13 %."""
-    text = gzip.decompress((SHARED / "nangate45_typ.lib.gz").read_bytes()).decode()
+    text = gzip.decompress((LIBRARIES / "nangate45_typ.lib.gz").read_bytes()).decode()
     real = {cell.arguments: float(cell.attributes["area"]) / 0.798 for cell in liberty.parse(text, "nangate45").find("cell")}
     own = {cell.arguments: float(cell.attributes["area"]) for cell in liberty.parse(generic.liberty_text(), "own").find("cell")}
     ratios = {name: area / real[name] for name, area in own.items() if name in real}

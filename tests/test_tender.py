@@ -2,22 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exact Tender model: against the authors' recorded runs, against plain integers, its packer, its cycle count."""
 
-import os
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from subbyte.golden import tender
 from subbyte.golden.tender import TenderConfig, decompose, quantize
+from subbyte.tests.recordings import recordings
 
-SHARED = Path(os.environ.get("SUBBYTE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-VECTORS = sorted((SHARED / "vectors").glob("tender_*.npz"))
 SMALL = TenderConfig(rows=2, cols=3, lanes=4, drain=1)
-recorded = pytest.mark.parametrize("path", VECTORS or [pytest.param(None, marks=pytest.mark.skip(
-    reason="needs the recorded runs in ../shared/vectors"))], ids=lambda path: path.stem if path else "none")
+recorded = pytest.mark.parametrize("path", recordings("tender_*.npz"), ids=lambda path: path.stem)
 
 
 def operands(seed, m=6, n=5, k=40, bits=4, groups=4, chunk_size=4, unsigned=False, spread=2.0, **kwargs):
