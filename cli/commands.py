@@ -61,12 +61,14 @@ def _config(scheme, settings, group_size):
 @_set_option
 @click.option("--part", default="engine", show_default=True, metavar="PART",
               help="What to generate; `subbyte list` names the parts.")
+@click.option("--name", metavar="NAME", help="Of the top module, and the first part of every other module's, so that several "
+              "configurations fit into one design. Default: <scheme>_<part>.")
 @click.option("--target", metavar="asic|fpga", default=ASIC, show_default=True,
               help="Spelling of the arithmetic: for gates, or for carry chains and multipliers; answers are the same.")
 @click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
               help="Write FILE.v and, beside it, its manifest FILE.json; anything else is a folder for them. "
                    "Default: the Verilog alone, to standard output.")
-def verilog(scheme, settings, part, target, output):
+def verilog(scheme, settings, part, name, target, output):
     """Generate an engine, or one of its processing elements, as Verilog-2005.
 
     \b
@@ -76,7 +78,8 @@ def verilog(scheme, settings, part, target, output):
     Example:
       subbyte verilog {engine} --set rows=4 --set cols=16 --set lanes=8 -o {engine}_engine.v
     """
-    component, name = scheme.component(part, make_config(scheme.Config, settings))
+    component, usual_name = scheme.component(part, make_config(scheme.Config, settings))
+    name = usual_name if name is None else name
     if output is None:
         click.echo(emit.to_verilog(component, name, target=target), nl=False)
         return

@@ -246,7 +246,7 @@ class BitModOutput(OutputUnit):
         out_format = self.payload.data.shape().elem_shape
         overflows = []
         for i in range(self.config.drain):
-            scale = place(m, platform, f"scale_{i}", "bitmod_scale", FloatScale, out_format,
+            scale = place(m, platform, f"scale_{i}", "scale", FloatScale, out_format,
                           product_stages=self._product_stages)
             m.d.comb += [
                 scale.enable.eq(self.enable),

@@ -61,15 +61,15 @@ class RsrOutput(OutputUnit):
 
     def _multiply_scales(self, m, platform, name, scale):
         """Weight scale times token scale, there a cycle later than the product of operands that were."""
-        product = place(m, platform, name, "rsr_scale_product", FloatScale, Float32,
+        product = place(m, platform, name, "scale_product", FloatScale, Float32,
                         product_stages=self.config.product_stages)
         m.d.comb += [product.enable.eq(self.enable), product.sum.eq(scale), product.scale.eq(self.row)]
         return delay(m, product.y, 1, name)
 
     def _scale(self, m, platform, index, total, scale):
         """A sum times its scale."""
-        convert = place(m, platform, f"convert_{index}", "rsr_convert", IntToFloat, self.config.accumulator_bits)
-        unit = place(m, platform, f"product_{index}", "rsr_product", FloatScale, self.payload.data.shape().elem_shape,
+        convert = place(m, platform, f"convert_{index}", "convert", IntToFloat, self.config.accumulator_bits)
+        unit = place(m, platform, f"product_{index}", "product", FloatScale, self.payload.data.shape().elem_shape,
                      product_stages=self.config.product_stages)
         m.d.comb += [
             convert.enable.eq(self.enable),

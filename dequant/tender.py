@@ -224,4 +224,4 @@ class TenderOutput(OutputUnit):
         return m
 
     def _place_rescale(self, m, platform, name):
-        return place(m, platform, name, "tender_rescale", Rescale, self.config)
+        return place(m, platform, name, "rescale", Rescale, self.config)

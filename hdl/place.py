@@ -25,7 +25,8 @@ def place(m, platform, submodule, name, make, *arguments, **options):
     submodule : str
         Its name within ``m``.
     name : str
-        Name of its Verilog module. One name stands for one circuit: other arguments under it raise ValueError.
+        What it is called; its Verilog module is named after the top and this. One name stands for one circuit: other
+        arguments under it raise ValueError.
     make : callable
         The component's class. Its state, if it has any, is in the domain ``sync``.
     arguments, options

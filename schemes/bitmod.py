@@ -101,15 +101,15 @@ class BitMod(Scheme):
             return Part(name, kind, title, make, {f"bitmod_{name}": {}}, macs, size, breakdown or {}, released)
 
         array = {
-            "bitmod_mac": "PE array",
-            "bitmod_aligner": "edge logic",
-            "bitmod_encoder": "edge logic",
+            "*_mac": "PE array",
+            "*_aligner": "edge logic",
+            "*_encoder": "edge logic",
             "*.special*": "edge logic",
-            "bitmod_dequant": "dequantization",
-            "bitmod_column_sum": "dequantization",
+            "*_dequant": "dequantization",
+            "*_column_sum": "dequantization",
             "*.readout": "dequantization",
         }
-        engine = {**array, "bitmod_scale": "dequantization", "bitmod_engine.core": "edge logic", "": "shell"}
+        engine = {**array, "*_scale": "dequantization", "*.core": "edge logic", "": "shell"}
 
         def nothing(config):
             return ""

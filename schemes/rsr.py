@@ -87,8 +87,8 @@ class Rsr(Scheme):
         def part(name, kind, title, make, *arguments, measured=None, **options):
             return Part(name, kind, title, make, measured or {f"rsr_{name}": {}}, *arguments, **options)
 
-        array = {"rsr_element": "PE array", "rsr_table": "edge logic", "rsr_decoder": "edge logic"}
-        unit = {name: "output unit" for name in ("rsr_scale_product", "rsr_product", "rsr_convert", "*.unit*")}
+        array = {"*_element": "PE array", "*_table": "edge logic", "*_decoder": "edge logic"}
+        unit = {name: "output unit" for name in ("*_product", "*_convert", "*.unit*")}
         engine = {**array, **unit, "*.core*": "edge logic", "": "shell"}
         tree = {"form": "tree"}
         return (

@@ -99,8 +99,8 @@ class Tender(Scheme):
         def size(config):
             return f"{precision(config)}, {config.rows} x {config.cols} x {config.lanes}"
 
-        array = {"tender_mac": "PE array", "tender_row": "edge logic", "tender_column": "edge logic"}
-        engine = {**array, "tender_rescale": "dequantization", "*.core*": "edge logic", "": "shell"}
+        array = {"*_mac": "PE array", "*_row": "edge logic", "*_column": "edge logic"}
+        engine = {**array, "*_rescale": "dequantization", "*.core*": "edge logic", "": "shell"}
         edge = {**array, "": "edge logic"}
         return (
             Part("rescale_add", "part", "final rescale", lambda config: FloatScaleAdd(config.accumulator_bits),

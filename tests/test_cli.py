@@ -132,6 +132,8 @@ def test_help_has_an_example_that_parses(run, command):
     (["verilog", "bitmot"], "scheme must be one of bitmod, tender, rsr, not 'bitmot' (did you mean bitmod?)"),
     (["verilog", "bitmod", "--part", "top"],
      "part must be one of pe, mac, dequant, encoder, aligner, column_sum, scale, array, engine, not 'top'"),
+    (["verilog", "bitmod", "--name", "4x4"], "name must be a Verilog identifier, not '4x4'"),
+    (["verilog", "bitmod", "--name", ""], "name must be a Verilog identifier, not ''"),
     (["verilog", "bitmod", "--set", "rows"], "--set must be KEY=VALUE, not 'rows'"),
     (["verilog", "bitmod", "--set", "rows=many"], "rows must be an integer, not 'many'"),
     (["verilog", "bitmod", "--set", "rows=0"], "rows must be at least 1, not 0"),
@@ -217,6 +219,15 @@ def test_verilog_goes_to_a_file_with_its_manifest_or_to_stdout(run, tmp_path):
     assert run("verilog", "bitmod", "--part", "pe", "-o", path).exit_code == 0
     assert json.loads(path.with_suffix(".json").read_text())["name"] == "bitmod_pe"
     assert run("verilog", "bitmod", "--part", "pe").stdout == path.read_text()
+
+
+def test_a_name_is_that_of_the_top_and_begins_all_others(run, tmp_path):
+    sizes = [word for key, value in scheme("tender").corners[0].items() for word in ("--set", f"{key}={value}")]
+    assert run("verilog", "tender", *sizes, "--name", "small", "-o", tmp_path).exit_code == 0
+    modules = re.findall(r"^module \\?(\S+?) ?\(", (tmp_path / "small.v").read_text(), re.MULTILINE)
+    assert modules[0] == "small" and len(set(modules)) == len(modules) > 5
+    assert all(re.match(r"small[._]", module) for module in modules[1:])
+    assert json.loads((tmp_path / "small.json").read_text())["name"] == "small"
 
 
 # Ragged rows and columns for an array of 2 x 2.

@@ -66,7 +66,7 @@ class BitModCore(Core):
         first = delay(m, starts, Aligner.LATENCY + GroupMac.SUM_AFTER, "first", reset=True)
         shift = delay(m, self._plane_shift(), Aligner.LATENCY + GroupMac.SHIFT_AFTER, "shift", reset=True)
         for c in range(config.cols):
-            column = place(m, platform, f"sum_{c}", "bitmod_column_sum", ColumnSum, config)
+            column = place(m, platform, f"sum_{c}", "column_sum", ColumnSum, config)
             m.d.comb += [
                 column.visit.eq(readout.visit),
                 column.alignment.eq(readout.visited_alignment),
@@ -74,8 +74,8 @@ class BitModCore(Core):
                 column.last.eq(readout.last_group),
             ]
             for r in range(config.rows):
-                mac = place(m, platform, f"mac_{r}_{c}", "bitmod_mac", GroupMac, config)
-                dequant = place(m, platform, f"dequant_{r}_{c}", "bitmod_dequant", BitSerialDequantizer, config)
+                mac = place(m, platform, f"mac_{r}_{c}", "mac", GroupMac, config)
+                dequant = place(m, platform, f"dequant_{r}_{c}", "dequant", BitSerialDequantizer, config)
                 m.d.comb += [
                     mac.aligned.eq(aligners[r].aligned),
                     mac.rise.eq(rises[r]),
@@ -104,7 +104,7 @@ class BitModCore(Core):
         """One for each row; together they know whether the tile has met an infinity or NaN."""
         aligners = []
         for r in range(self.config.rows):
-            aligner = place(m, platform, f"aligner_{r}", "bitmod_aligner", Aligner, self.config.lanes, self.config.guard_bits)
+            aligner = place(m, platform, f"aligner_{r}", "aligner", Aligner, self.config.lanes, self.config.guard_bits)
             m.d.comb += [
                 aligner.beat.eq(self.activations.data[r]),
                 aligner.valid.eq(self.step.valid),
@@ -126,7 +126,7 @@ class BitModCore(Core):
         """One for each column; the special-value registers are common to all."""
         encoders = []
         for c in range(self.config.cols):
-            encoder = place(m, platform, f"encoder_{c}", "bitmod_encoder", TermEncoder, self.config)
+            encoder = place(m, platform, f"encoder_{c}", "encoder", TermEncoder, self.config)
             m.d.comb += [
                 encoder.codes.eq(self.weights.codes[c]),
                 encoder.format.eq(self.weights.format),

@@ -74,7 +74,7 @@ class RsrArray(wiring.Component):
         capture = delay(m, self.valid & self.last, stages, "capture", reset=True)
         for r in range(config.rows):
             for c in range(config.cols):
-                pe = place(m, platform, f"element_{r}_{c}", "rsr_element", element, config)
+                pe = place(m, platform, f"element_{r}_{c}", "element", element, config)
                 m.d.comb += [
                     pe.tables.eq(tables[r]),
                     pe.selects.eq(selects[c]),
@@ -90,7 +90,7 @@ class RsrArray(wiring.Component):
         """A row's tables each."""
         tables = []
         for r in range(self.config.rows):
-            table = place(m, platform, f"table_{r}", "rsr_table", ActivationTable, self.config)
+            table = place(m, platform, f"table_{r}", "table", ActivationTable, self.config)
             m.d.comb += table.activations.eq(self.activations[r])
             tables.append(table.tables)
         return tables
@@ -100,12 +100,12 @@ class RsrArray(wiring.Component):
         config, selects = self.config, []
         if config.has_trit_bytes:
             for i in range(0, config.codes_per_beat, 2):
-                decoder = place(m, platform, f"decoder_{i}", "rsr_decoder", TritDecoder, config)
+                decoder = place(m, platform, f"decoder_{i}", "decoder", TritDecoder, config)
                 m.d.comb += [decoder.codes.eq(self.codes.as_value()[8 * i:8 * i + 16]), decoder.valid.eq(self.valid)]
                 selects.append(decoder.selects)
         else:
             for i in range(config.codes_per_beat):
-                decoder = place(m, platform, f"decoder_{i}", "rsr_decoder", FoldedDecoder, config)
+                decoder = place(m, platform, f"decoder_{i}", "decoder", FoldedDecoder, config)
                 m.d.comb += [decoder.code.eq(self.codes[i]), decoder.valid.eq(self.valid)]
                 selects.append(decoder.select)
         flat = Cat(selects)

@@ -75,16 +75,16 @@ class TenderArray(wiring.Component):
         return m
 
     def _place_mac(self, m, platform, name):
-        return place(m, platform, name, "tender_mac", ShiftMac, self.config, **self.options)
+        return place(m, platform, name, "mac", ShiftMac, self.config, **self.options)
 
     def _place_edges(self, m, platform):
         """The operand registers of each row and each column."""
         rows, columns = [], []
         for r in range(self.config.rows):
-            rows.append(row := place(m, platform, f"row_{r}", "tender_row", ActivationPairs, self.config))
+            rows.append(row := place(m, platform, f"row_{r}", "row", ActivationPairs, self.config))
             m.d.comb += [row.activations.eq(self.activations[r]), row.is_unsigned.eq(self.is_unsigned)]
         for c in range(self.config.cols):
-            columns.append(column := place(m, platform, f"column_{c}", "tender_column", PairSelects, self.config))
+            columns.append(column := place(m, platform, f"column_{c}", "column", PairSelects, self.config))
             m.d.comb += [column.codes.eq(self.codes[c]), column.valid.eq(self.valid)]
         return rows, columns
 

@@ -60,7 +60,7 @@ class Toy(Scheme):
             Part("engine", "engine", "engine", ToyEngine, {"toy_engine": {}},
                  macs(lambda config: config.rows * config.cols * config.lanes),
                  lambda config: f"{config.rows} x {config.cols} x {config.lanes}",
-                 {"toy_pe": "PE array", "*.core*": "edge logic", "": "shell"}, released=True),
+                 {"*_pe": "PE array", "*.core*": "edge logic", "": "shell"}, released=True),
         )
 
 

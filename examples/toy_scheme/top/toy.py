@@ -30,7 +30,7 @@ class ToyCore(Core):
         m = Module()
         for r in range(self.config.rows):
             for c in range(self.config.cols):
-                pe = place(m, platform, f"pe_{r}_{c}", "toy_pe", ToyPE, self.config)
+                pe = place(m, platform, f"pe_{r}_{c}", "pe", ToyPE, self.config)
                 m.d.comb += [
                     pe.activations.eq(self.activations.data[r]),
                     pe.codes.eq(self.weights.codes[c]),
