@@ -98,6 +98,11 @@ def test_completion_script(run, shell):
     assert "_SUBBYTE_COMPLETE" in run("completion", shell).output
 
 
+def _hear_ctrl_c():
+    """A shell's background jobs, and what they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("seconds", [1.0, 2.5, 6.0])
 def test_ctrl_c_ends_in_one_line(tmp_path, seconds):
     """In generating, in compiling, in simulating, as the machine is fast."""
@@ -105,7 +110,7 @@ def test_ctrl_c_ends_in_one_line(tmp_path, seconds):
                "--set", "rows=3", "--set", "cols=2"]
     environment = {**os.environ, "SUBBYTE_BUILD": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-                          start_new_session=True) as process:
+                          start_new_session=True, preexec_fn=_hear_ctrl_c) as process:
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
