@@ -7,7 +7,10 @@ import os
 
 import numpy as np
 
-from .files import GgufFile, WeightFileError, check_finite, load_tensor, open_file
+from .files import load_tensor, open_file
+from .gguf_file import GgufFile
+from .reader import WeightFileError
+from .split_gguf import SplitGguf
 
 __all__ = ["TEXT", "activations"]
 
@@ -46,10 +49,10 @@ def activations(path: str | os.PathLike, text: str | None, count: int, norm_tens
     if count < 1:
         raise ValueError(f"count must be positive, not {count!r}")
     reader = open_file(path)
-    if not isinstance(reader, GgufFile):
+    if not isinstance(reader, (GgufFile, SplitGguf)):
         raise WeightFileError(f"{path}: activations need a GGUF file, which has a tokenizer and token embeddings")
     tokens = list(itertools.islice(itertools.cycle(_tokenize(TEXT if text is None else text, reader)), count))
-    rows = check_finite(reader.load("token_embd.weight", tokens), path, "token_embd.weight").astype(np.float64)
+    rows = reader.load("token_embd.weight", tokens).astype(np.float64)
     norm = load_tensor(path, norm_tensor, ndim=1)
     if norm.shape != rows.shape[1:]:
         raise WeightFileError(f"{path}: norm_tensor must have {rows.shape[1]} elements, not {norm_tensor!r} "

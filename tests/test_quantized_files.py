@@ -1,0 +1,208 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Weights that are quantized already: every layout against its format's own dequantizer, or against numbers packed here."""
+
+import json
+import re
+
+import gguf
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType as Type
+from gguf.quants import dequantize, quantize
+from safetensors.numpy import save_file
+
+from subbyte.weights import QuantizedTensor, WeightFileError, list_tensors, load_quantized, load_tensor, open_file
+
+RNG = np.random.default_rng(3)
+MATRIX = RNG.normal(0, 0.1, (5, 512)).astype(np.float32)
+TRITS = RNG.integers(-1, 2, (8, 512)).astype(np.int8)
+INTEGER_TYPES = [Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0]
+
+
+def write_gguf(path, tensors, endian=gguf.GGUFEndian.LITTLE):
+    """Tensors by name: an array, or blocks and their type."""
+    writer = gguf.GGUFWriter(path, "llama", endianess=endian)
+    for name, tensor in tensors.items():
+        if isinstance(tensor, tuple):
+            writer.add_tensor(name, tensor[0], raw_dtype=tensor[1])
+        else:
+            writer.add_tensor(name, tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize("kind", [*INTEGER_TYPES, Type.TQ1_0, Type.TQ2_0])
+def test_codes_of_gguf_give_what_its_own_dequantizer_gives(tmp_path, kind):
+    blocks = quantize(MATRIX, kind)
+    path = write_gguf(tmp_path / "m.gguf", {"w": (blocks, kind)})
+    tensor = load_quantized(path, "w")
+    assert tensor.source == kind.name and tensor.shape == MATRIX.shape
+    assert tensor.group_size == gguf.GGML_QUANT_SIZES[kind][0]
+    np.testing.assert_array_equal(tensor.dequantize(), dequantize(blocks, kind))
+    np.testing.assert_array_equal(load_quantized(path, "w", slice(2, 4)).dequantize(), dequantize(blocks, kind)[2:4])
+    if tensor.minima is None:
+        np.testing.assert_array_equal(tensor.values * tensor.spread(tensor.magnitudes), tensor.dequantize())
+        assert tensor.is_ternary == kind.name.startswith("TQ")
+
+
+@pytest.mark.parametrize("kind", INTEGER_TYPES)
+def test_random_blocks_use_every_code(tmp_path, kind):
+    """A quantizer does not write every code; a file may hold it."""
+    size, width = gguf.GGML_QUANT_SIZES[kind]
+    blocks = RNG.integers(0, 256, (16, 8 * width), dtype=np.uint8)
+    heads = blocks.reshape(-1, width)[:, :4].view(np.float16)  # scale, and what may be a minimum: no NaN
+    heads[:] = RNG.normal(0, 1, heads.shape)
+    path = write_gguf(tmp_path / "m.gguf", {"w": (blocks, kind)})
+    np.testing.assert_array_equal(load_quantized(path, "w").dequantize(), dequantize(blocks, kind))
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        MATRIX,
+        MATRIX.astype(np.float16),
+        *((quantize(MATRIX, kind), kind) for kind in (Type.Q4_0, Type.Q4_1, Type.Q8_0, Type.BF16)),
+    ],
+    ids=lambda tensor: getattr(tensor, "dtype", tensor[-1]),
+)
+def test_big_endian(tmp_path, tensor):
+    """What the writer of the package does not turn is turned here, as llama.cpp's script does it."""
+    little = write_gguf(tmp_path / "little.gguf", {"w": tensor})
+    if isinstance(tensor, tuple):
+        turned, kind = np.array(tensor[0]), tensor[1]
+        blocks = turned.reshape(-1, gguf.GGML_QUANT_SIZES[kind][1])
+        for start in range(0, 4 if kind == Type.Q4_1 else 2, 2):
+            blocks[:, start : start + 2] = blocks[:, start : start + 2][:, ::-1]
+        tensor = turned, kind
+    big = write_gguf(tmp_path / "big.gguf", {"w": tensor}, gguf.GGUFEndian.BIG)
+    np.testing.assert_array_equal(load_tensor(big, "w"), load_tensor(little, "w"))
+
+
+def test_big_endian_of_other_types_is_refused(tmp_path):
+    path = write_gguf(tmp_path / "m.gguf", {"w": (quantize(MATRIX, Type.Q5_0), Type.Q5_0), "f": MATRIX}, gguf.GGUFEndian.BIG)
+    with pytest.raises(WeightFileError, match="tensor 'w' has the type Q5_0 in a big-endian file"):
+        load_tensor(path, "w")
+    np.testing.assert_array_equal(load_tensor(path, "f"), MATRIX)
+
+
+def pack_bits(codes, bits):
+    """Codes along the last axis as int32 words: one string of bits."""
+    digits = codes[..., None] >> np.arange(bits) & 1
+    string = digits.reshape(*codes.shape[:-1], -1, 32).astype(np.int64)
+    return (string << np.arange(32)).sum(axis=-1).astype(np.uint32).view(np.int32)
+
+
+def gptq(n, k, bits, size, order=None, first=1):
+    """Arrays of a layer, and its float32 [N, K]."""
+    groups = -(-k // size)
+    codes, zeros = RNG.integers(0, 1 << bits, (k, n)), RNG.integers(first, 1 << bits, (groups, n))
+    scales = RNG.uniform(0.01, 0.1, (groups, n)).astype(np.float16)
+    index = (np.arange(k) if order is None else np.argsort(order)) // size
+    weight = scales.astype(np.float32)[index] * (codes - zeros[index]).astype(np.float32)
+    arrays = {
+        "l.qweight": pack_bits(codes.T, bits).T.copy(),
+        "l.qzeros": pack_bits(zeros - first, bits),
+        "l.scales": scales,
+        "l.g_idx": index.astype(np.int32),
+    }
+    return arrays, weight.T
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("act_order", [False, True])
+def test_gptq(tmp_path, bits, act_order):
+    order = RNG.permutation(128) if act_order else None
+    arrays, weight = gptq(32, 128, bits, 32, order)
+    save_file(arrays, tmp_path / "m.safetensors")
+    assert list_tensors(tmp_path / "m.safetensors") == {"l.weight": (32, 128)}
+    for name in ("l.weight", "l.qweight", "l"):
+        np.testing.assert_array_equal(load_tensor(tmp_path / "m.safetensors", name), weight)
+    tensor = load_quantized(tmp_path / "m.safetensors", "l.weight")
+    assert (tensor.bits, tensor.group_size, tensor.order is not None) == (bits, 32, act_order)
+    np.testing.assert_array_equal(tensor.dequantize(), tensor.sorted(weight))
+    np.testing.assert_array_equal(load_tensor(tmp_path / "m.safetensors", "l.weight", rows=slice(3, 9)), weight[3:9])
+
+
+def test_gptq_of_the_second_version_stores_zeros_as_they_are(tmp_path):
+    arrays, weight = gptq(32, 64, 4, 32, first=0)
+    save_file(arrays, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {"checkpoint_format": "gptq_v2"}}))
+    np.testing.assert_array_equal(load_tensor(tmp_path, "l.weight"), weight)
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {"checkpoint_format": "marlin"}}))
+    open_file.__globals__["_open"].cache_clear()
+    with pytest.raises(WeightFileError, match="tensor 'l.weight', GPTQ 4 bits: checkpoint_format must be gptq or gptq_v2"):
+        load_tensor(tmp_path, "l.weight")
+
+
+def test_gptq_whose_groups_no_permutation_makes_equal_is_refused(tmp_path):
+    arrays, _ = gptq(32, 64, 4, 32)
+    arrays["l.g_idx"][0] = 1
+    save_file(arrays, tmp_path / "m.safetensors")
+    with pytest.raises(WeightFileError, match=r"g_idx must have groups of 32 inputs.*not of \[31, 33\]"):
+        load_tensor(tmp_path / "m.safetensors", "l.weight")
+
+
+def test_awq(tmp_path):
+    n, k, size = 32, 128, 64
+    codes, zeros = RNG.integers(0, 16, (k, n)), RNG.integers(0, 16, (k // size, n))
+    scales = RNG.uniform(0.01, 0.1, (k // size, n)).astype(np.float16)
+    place = [0, 2, 4, 6, 1, 3, 5, 7]  # of AutoAWQ: nibble i holds this column
+
+    def pack(array):
+        return pack_bits(array.reshape(len(array), -1, 8)[..., place].reshape(len(array), -1), 4)
+
+    save_file({"l.qweight": pack(codes), "l.qzeros": pack(zeros), "l.scales": scales}, tmp_path / "m.safetensors")
+    weight = (np.repeat(scales, size, axis=0).astype(np.float32) * (codes - np.repeat(zeros, size, axis=0))).T
+    np.testing.assert_array_equal(load_tensor(tmp_path / "m.safetensors", "l.weight"), weight.astype(np.float32))
+    assert load_quantized(tmp_path / "m.safetensors", "l.weight").source == "AWQ 4 bits"
+
+
+def test_bitnet(tmp_path):
+    packed = sum((TRITS[2 * i : 2 * i + 2] + 1).astype(np.uint8) << 2 * i for i in range(4))
+    arrays = {"l.weight": packed, "l.weight_scale": np.array([4.0], np.float32)}
+    save_file(arrays, tmp_path / "model.safetensors")
+    tensor = load_quantized(tmp_path / "model.safetensors", "l.weight")
+    assert tensor.is_ternary and tensor.shape == (8, 512)
+    np.testing.assert_array_equal(tensor.values, TRITS)
+    np.testing.assert_array_equal(tensor.channel_scales(), np.full(8, 0.25, np.float32))
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {"linear_class": "autobitlinear"}}))
+    open_file.__globals__["_open"].cache_clear()
+    np.testing.assert_array_equal(load_quantized(tmp_path, "l.weight").channel_scales(), np.full(8, 4, np.float32))
+
+
+@pytest.mark.parametrize("write", [lambda path, arrays: np.savez(path, **arrays), lambda path, arrays: save_file(arrays, path)])
+def test_integers_with_a_scale_beside_them(tmp_path, write):
+    codes = RNG.integers(-128, 128, (6, 64)).astype(np.int8)
+    scales = RNG.uniform(0.1, 1, 6).astype(np.float32)
+    path = tmp_path / "m.npz"
+    write(
+        path,
+        {"a.weight": codes, "a.weight_scale": scales, "b": TRITS, "c": codes, "c_scale": scales.reshape(6, 1).repeat(2, 1)},
+    )
+    assert set(list_tensors(path)) == {"a.weight", "b", "c"}
+    np.testing.assert_array_equal(load_tensor(path, "a.weight"), codes * scales[:, None])
+    trits = load_quantized(path, "b")
+    assert trits.is_ternary and trits.bits == 2
+    np.testing.assert_array_equal(trits.values, TRITS)
+    assert load_quantized(path, "c").group_size == 32
+
+
+def test_a_form_is_checked():
+    codes, scales = np.zeros((2, 8), np.uint8), np.ones((2, 2), np.float32)
+    for change, message in (
+        ({"codes": codes.astype(int)}, "codes must be uint8"),
+        ({"bits": 9}, "bits must be 1 to 8"),
+        ({"scales": scales[:1]}, re.escape("scales must have the shape (2, 2)")),
+        ({"order": np.zeros(8, int)}, "order must be a permutation of 8 columns"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            QuantizedTensor(**{"codes": codes, "bits": 4, "scales": scales, "group_size": 4, "source": "test"} | change)
+    values = np.array([[0, 0, 1, -1], [1, 0, 0, 0]])
+    tensor = QuantizedTensor.from_values(values, [[7, 2], [3, 5]], "test")
+    assert tensor.channel_scales().tolist() == [2, 3]  # a group of zeros has no say
+    negative = QuantizedTensor.from_values(values, [[-1, -2], [3, 5]], "test")
+    np.testing.assert_array_equal(negative.values, [[0, 0, -1, 1], [1, 0, 0, 0]])
