@@ -25,6 +25,11 @@ def float16(x):
     return rounded
 
 
+def _hint(tensor):
+    """The narrowest integer format that holds a tensor's values, if there is one."""
+    return next((f"; int{bits} does" for bits in (3, 4, 5, 6, 8) if bits >= tensor.value_bits), "")
+
+
 class BitMod(Scheme):
     """One bit-serial PE takes every data type."""
 
@@ -33,6 +38,7 @@ class BitMod(Scheme):
     paper = "BitMoD, HPCA 2025"
     colours = "#4477aa", "#77aadd"
     Config = bitmod.BitModConfig
+    Weight = bitmod.QuantizedWeight
     formats = ("bitmod-fp4", *(name for name in bitmod.FORMATS if name != "bitmod-fp4"))
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
@@ -52,9 +58,40 @@ class BitMod(Scheme):
     def takes(self, fmt, config):
         return any(taken.name.lower() in fmt for taken in config.formats)
 
-    def quantize(self, weight, fmt, config):
+    def quantize(self, weight, fmt, config, prescale=0):
         return bitmod.quantize(weight, fmt, group_size=config.group_size, scale_bits=config.scale_bits,
-                               special_values=config.special_values)
+                               special_values=config.special_values, prescale=prescale)
+
+    def take(self, tensor, fmt, config):
+        if tensor.has_minima:
+            raise ValueError(f"{self.title} takes integers times a scale, without minima such as {tensor.source} has")
+        names = [name for name in self.formats if name.startswith("int") and self.takes(name, config)]
+        chosen = [name for name in names if int(name[3:]) >= tensor.value_bits and fmt in (None, name)]
+        if not chosen:
+            asked = fmt or f"the engine, which has {', '.join(names) or 'no integers'},"
+            raise ValueError(f"{asked} does not hold integers of {tensor.values.min()} to {tensor.values.max()}{_hint(tensor)}")
+        scales = tensor.scales_by(config.group_size)
+        if scales is None:
+            raise ValueError(f"scales are of groups of {tensor.group_size}, not {config.group_size}")
+        return bitmod.from_integers(tensor.values, chosen[0], scales, config.group_size, config.scale_bits), chosen[0]
+
+    def suited(self, tensor):
+        sizes = [size for size in reversed(bitmod.GROUP_SIZES) if tensor.scales_by(size) is not None]
+        return {"group_size": 128 if 128 in sizes else sizes[0]} if sizes else {}
+
+    def prescale(self, weight):
+        return bitmod.prescale_for(weight)
+
+    def losses(self, weight, qweight):
+        return bitmod.losses(weight, qweight)
+
+    def to_fields(self, qweight):
+        special_values = {fmt.name: values for fmt, values in qweight.special_values.items()}
+        return {**super().to_fields(qweight), "special_values": special_values}
+
+    def from_fields(self, fields):
+        special_values = {bitmod.Format[name]: tuple(values) for name, values in fields["special_values"].items()}
+        return super().from_fields({**fields, "special_values": special_values})
 
     def activations(self, x, config):
         return float16(x)

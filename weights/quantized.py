@@ -140,9 +140,27 @@ class QuantizedTensor:
 
     def channel_scales(self) -> np.ndarray | None:
         """The one scale of each row, float32 [N], 0 for a row of zeros; None if the scales of a row's groups differ."""
-        scales = np.where(self.used, self.magnitudes, 0)
-        largest = scales.max(axis=1)
-        return largest if ((scales == largest[:, None]) | ~self.used).all() else None
+        scales = self.scales_by(self.shape[1])
+        return None if scales is None else scales[:, 0]
+
+    def scales_by(self, group_size: int) -> np.ndarray | None:
+        """The scales of other groups, float32 [N, groups], 0 of a group of zeros; None if the scales in one of them differ."""
+        k = self.shape[1]
+        scales = self.spread(np.where(self.used, self.magnitudes, 0))
+        scales = np.pad(scales, ((0, 0), (0, -k % group_size))).reshape(len(scales), -1, group_size)
+        largest = scales.max(axis=2)
+        return largest if ((scales == largest[..., None]) | (scales == 0)).all() else None
+
+    def mean_scale(self, axis: int | None) -> np.ndarray:
+        """The scale of a row (axis 1) or of all (None) with the least squared error for ternary `values`, float32.
+
+        It is the scale itself where all groups that have a value agree.
+        """
+        counts = np.where(self.used, np.add.reduceat(self.values != 0, range(0, self.shape[1], self.group_size), axis=1), 0)
+        scales = self.magnitudes.astype(np.float64)
+        mean = (counts * scales).sum(axis) / np.maximum(counts.sum(axis), 1)
+        largest, least = (scales * self.used).max(axis), np.where(self.used, scales, np.inf).min(axis)
+        return np.where(largest == least, largest, mean).astype(np.float32)
 
     def sorted(self, x: np.ndarray) -> np.ndarray:
         """Activations [M, K] as the columns here need them."""

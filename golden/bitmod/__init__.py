@@ -5,22 +5,26 @@
 from .config import BitModConfig
 from .formats import Format
 from .model import Flags, align, error_bound, group_sum, matmul, reference
-from .quantizer import FORMATS, QuantizedWeight, quantize
+from .quantizer import FORMATS, GROUP_SIZES, QuantizedWeight, from_integers, losses, prescale_for, quantize
 from .streams import pack, pack_activations, pack_outputs, unpack, unpack_outputs
 
 __all__ = [
     "FORMATS",
+    "GROUP_SIZES",
     "BitModConfig",
     "Flags",
     "Format",
     "QuantizedWeight",
     "align",
     "error_bound",
+    "from_integers",
     "group_sum",
+    "losses",
     "matmul",
     "pack",
     "pack_activations",
     "pack_outputs",
+    "prescale_for",
     "quantize",
     "reference",
     "unpack",

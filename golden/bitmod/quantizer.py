@@ -16,7 +16,7 @@ import numpy as np
 
 from .formats import DEFAULT_SPECIAL_VALUES, Format, code_points, encode, two_terms
 
-__all__ = ["FORMATS", "GROUP_SIZES", "QuantizedWeight", "quantize"]
+__all__ = ["FORMATS", "GROUP_SIZES", "QuantizedWeight", "from_integers", "losses", "prescale_for", "quantize"]
 
 GROUP_SIZES = (32, 64, 128, 256)
 """Group sizes that the quantizer accepts."""
@@ -65,6 +65,8 @@ class QuantizedWeight:
         Width of `scale_codes`; None without second level.
     special_values : dict of Format to tuple of int
         The special-value registers in selector order, for each floating-point format that occurs.
+    prescale : int
+        The weight was multiplied by ``2**prescale`` first: `scales` are of the product, `channel_scales` of the weight itself.
     """
 
     group_fmts: tuple[str, ...]
@@ -77,6 +79,7 @@ class QuantizedWeight:
     group_size: int
     scale_bits: int | None
     special_values: dict[Format, tuple[int, ...]]
+    prescale: int = 0
 
     def __post_init__(self) -> None:
         rows, groups = self.scales.shape
@@ -159,6 +162,7 @@ class QuantizedWeight:
         _common("N", (part.shape[0] for part in parts))
         group_size = _common("group_size", (part.group_size for part in parts))
         scale_bits = _common("scale_bits", (part.scale_bits for part in parts))
+        prescale = _common("prescale", (part.prescale for part in parts))
         special_values = {}
         for fmt, registers in (item for part in parts for item in part.special_values.items()):
             _common(f"special_values of {fmt.name}", (special_values.setdefault(fmt, registers), registers))
@@ -167,12 +171,12 @@ class QuantizedWeight:
                              f"{[part.shape[1] for part in parts]!r}")
         joined = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)
                   for name in ("codes", "values", "scales", "selectors")}
-        return cls(**joined, **_second_level(joined["scales"], scale_bits), group_size=group_size,
+        return cls(**joined, **_second_level(joined["scales"], scale_bits, prescale), group_size=group_size,
                    group_fmts=sum((part.group_fmts for part in parts), ()), special_values=special_values)
 
 
 def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: int | None = 8,
-             special_values: Mapping[Format, Sequence[int]] | None = None) -> QuantizedWeight:
+             special_values: Mapping[Format, Sequence[int]] | None = None, prescale: int = 0) -> QuantizedWeight:
     """Quantize a weight matrix to a BitMoD type.
 
     Parameters
@@ -189,6 +193,9 @@ def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: in
     special_values : mapping of Format to 4 int, optional
         Contents of the special-value registers in the order er_pos, er_neg, ea_pos, ea_neg, for the formats that
         differ from `DEFAULT_SPECIAL_VALUES`.
+    prescale : int, optional
+        Multiply the weight by ``2**prescale`` first, exactly, and divide the channel scales by it: for a weight that binary16
+        cannot hold (:func:`prescale_for`). Needs the second level.
 
     Returns
     -------
@@ -208,7 +215,9 @@ def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: in
     registers = _registers(number_format, special_values)
     _check_group_size(group_size)
     _check_scale_bits(scale_bits)
-    groups = split_groups(_float16(weight), group_size)
+    if prescale and scale_bits is None:
+        raise ValueError("prescale needs channel scales, scale_bits 2 to 8, which take it back")
+    groups = split_groups(_float16(np.ldexp(weight, prescale) if prescale else weight), group_size)
     rows, columns = np.shape(weight)
     lengths = np.minimum(columns - np.arange(0, columns, group_size), group_size)
 
@@ -223,7 +232,7 @@ def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: in
     spread = np.repeat(selectors, group_size, axis=1)[:, :columns]
     return QuantizedWeight(
         group_fmts=(fmt,) * len(lengths), codes=encode(values, number_format, spread, registers),
-        values=values, scales=scales, selectors=selectors, **_second_level(scales, scale_bits),
+        values=values, scales=scales, selectors=selectors, **_second_level(scales, scale_bits, prescale),
         group_size=group_size, special_values={number_format: registers} if number_format.is_float else {})
 
 
@@ -283,15 +292,87 @@ def mean_squared_error(groups, values, scales, lengths):
         return (partial / lengths.astype(np.float32)).astype(np.float16)
 
 
-def _second_level(scales, scale_bits):
-    """Scale codes and channel scales, as `QuantizedWeight` fields, from float16 group scales."""
+def from_integers(values: np.ndarray, fmt: str, scales: np.ndarray, group_size: int = 128,
+                  scale_bits: int = 8) -> QuantizedWeight:
+    """Take integers that are quantized already.
+
+    Parameters
+    ----------
+    values : integer array [N, K]
+    fmt : str
+        An integer type of `FORMATS` that holds them, the most negative one included.
+    scales : float32 [N, groups]
+        Positive, or zero for a group of zeros. Where each row's are multiples, up to ``2**scale_bits - 1``, of one number, they
+        are taken exactly; else a row's are rounded to ``2**scale_bits - 1`` steps of its largest, as :func:`quantize` does.
+    group_size, scale_bits : int
+        As for :func:`quantize`.
+    """
+    if fmt not in _INTEGERS:
+        raise ValueError(f"fmt must be one of {', '.join(_INTEGERS)}, not {fmt!r}")
+    _check_group_size(group_size)
+    _check_scale_bits(scale_bits)
+    values = np.asarray(values, np.int16)
+    rounded, (units, multiples) = _second_level(np.maximum(scales, np.float32(1e-30)), scale_bits), _units(scales)
+    exact = multiples.max(axis=1) < 1 << scale_bits
+    with np.errstate(over="ignore"):
+        first_level = scales.astype(np.float16)
+    return QuantizedWeight(
+        group_fmts=(fmt,) * scales.shape[1], codes=encode(values, _INTEGERS[fmt]), values=values, scales=first_level,
+        selectors=np.zeros(scales.shape, np.uint8),
+        scale_codes=np.where(exact[:, None], multiples, rounded["scale_codes"]).astype(np.uint8),
+        channel_scales=np.where(exact, units, rounded["channel_scales"]), group_size=group_size, scale_bits=scale_bits,
+        special_values={})
+
+
+def _units(scales):
+    """The largest number that divides all scales of a row, float32 [N], and the quotients int64 [N, groups]."""
+    mantissas, exponents = np.frexp(scales.astype(np.float64))
+    least = np.where(scales > 0, exponents, 1 << 20).min(axis=1, keepdims=True)
+    integers = (mantissas * 2.0**24).astype(np.int64) << np.clip(exponents - least, 0, 38)  # beyond: never within 8 bits
+    common = np.gcd.reduce(integers, axis=1)
+    empty = common == 0
+    units = np.ldexp(common.astype(np.float64), np.where(empty, 24, least[:, 0]) - 24).astype(np.float32)
+    return np.where(empty, np.float32(1), units), integers // np.maximum(common, 1)[:, None]
+
+
+def prescale_for(weight: np.ndarray) -> int:
+    """The exponent that brings a weight's largest magnitude to 16..32, where errors and scales are well within binary16."""
+    largest = float(np.abs(weight).max())
+    return 5 - int(np.frexp(largest)[1]) if largest else 0
+
+
+def losses(weight: np.ndarray, qweight: QuantizedWeight) -> list[str]:
+    """What the ranges of binary16 and of the scale codes spoil; a line each, nothing for a usual weight."""
+    padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % qweight.group_size)))
+    used = np.abs(padded).reshape(*qweight.scales.shape, -1).max(axis=2) > 0
+    scales = qweight.scales
+    values = np.pad(qweight.values, ((0, 0), (0, -weight.shape[1] % qweight.group_size)))
+    empty = ~values.reshape(*qweight.scales.shape, -1).any(axis=2)
+    smallest, subnormal = scales <= _SCALE_MIN, scales < np.finfo(np.float16).tiny
+    counts = {
+        f"scales end at {_SCALE_MIN:.0e}, the smallest that the published quantizer takes": used & ~empty & smallest,
+        "scales are subnormal in binary16, with fewer digits": used & subnormal & ~smallest,
+        f"scales end at {_SCALE_MAX:.0e}, the largest that the published quantizer takes": used & (scales >= _SCALE_MAX),
+        "groups become zeros, since no value or error of theirs is within binary16": used & empty,
+    }
+    lines = [f"{mask.sum()} of {used.sum()} {what} (--prescale helps)" for what, mask in counts.items() if mask.any()]
+    if qweight.scale_codes is not None:
+        lost = used & ~empty & (qweight.scale_codes == 0)
+        if lost.any():
+            lines.append(f"{lost.sum()} of {used.sum()} groups are lost beside a far larger one of their row: scale code 0")
+    return lines
+
+
+def _second_level(scales, scale_bits, prescale=0):
+    """Scale codes and channel scales, as `QuantizedWeight` fields, from group scales."""
     if scale_bits is None:
         return {"scale_codes": None, "channel_scales": None, "scale_bits": None}
     largest = (1 << scale_bits) - 1
     scales = scales.astype(np.float32)
     channel_scales = scales.max(axis=1) / np.float32(largest)
     codes = np.clip(np.rint(scales / channel_scales[:, None]), 0, largest).astype(np.uint8)
-    return {"scale_codes": codes, "channel_scales": channel_scales, "scale_bits": scale_bits}
+    return {"scale_codes": codes, "channel_scales": np.ldexp(channel_scales, -prescale), "scale_bits": scale_bits,
+            **({"prescale": prescale} if prescale else {})}
 
 
 def split_groups(weight, group_size):
