@@ -16,9 +16,8 @@ from subbyte import cli, schemes
 from subbyte.cli import operands
 from subbyte.golden import bitmod, rsr, tender
 from subbyte.schemes import scheme
+from subbyte.tests.test_quantized_files import gptq, write_gguf
 from subbyte.weights import load_quantized, load_tensor
-
-from .test_quantized_files import gptq, write_gguf
 
 RNG = np.random.default_rng(11)
 TRITS = RNG.integers(-1, 2, (6, 512)).astype(np.float32)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .formats import DEFAULT_SPECIAL_VALUES, Format, code_points, encode, two_terms
+from .search import LARGEST, best_special_values
 
 __all__ = ["FORMATS", "GROUP_SIZES", "QuantizedWeight", "from_integers", "losses", "prescale_for", "quantize"]
 
@@ -221,23 +222,45 @@ def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: in
     rows, columns = np.shape(weight)
     lengths = np.minimum(columns - np.arange(0, columns, group_size), group_size)
 
-    peak = np.abs(groups).max(axis=-1)
+    peak = (groups.view(np.uint16) & 0x7FFF).max(axis=-1).view(np.float16)  # bits of magnitudes sort like them, and fast
     if len(candidates) == 1:
         selectors = np.full(peak.shape, candidates[0] or 0, np.uint8)
         values, scales = round_groups(groups, peak, number_format, _pick(registers, candidates[0]))
+        codes = encode(values, number_format, candidates[0] or 0, registers)
     else:
-        values, scales, selectors = _search(groups, peak, lengths, number_format, registers)
+        values, codes, scales, selectors = _search(groups, peak, lengths, number_format, registers)
 
-    values = values.reshape(rows, -1)[:, :columns]
-    spread = np.repeat(selectors, group_size, axis=1)[:, :columns]
+    values, codes = (array.reshape(rows, -1)[:, :columns] for array in (values, codes))
     return QuantizedWeight(
-        group_fmts=(fmt,) * len(lengths), codes=encode(values, number_format, spread, registers),
-        values=values, scales=scales, selectors=selectors, **_second_level(scales, scale_bits, prescale),
+        group_fmts=(fmt,) * len(lengths), codes=codes, values=values,
+        scales=scales, selectors=selectors, **_second_level(scales, scale_bits, prescale),
         group_size=group_size, special_values={number_format: registers} if number_format.is_float else {})
 
 
 def _search(groups, peak, lengths, number_format, registers):
     """Choose each group's special value: the first of the smallest float16 errors, none at or above 1000."""
+    values, codes = np.empty(groups.shape, np.int16), np.empty(groups.shape, np.uint8)
+    scales, selectors = np.empty(peak.shape, np.float16), np.empty(peak.shape, np.uint8)
+    lengths = np.broadcast_to(lengths, peak.shape)
+    usual = peak <= LARGEST
+    if usual.any():
+        part = slice(None) if usual.all() else usual  # all: without a copy
+        flat = groups[part].reshape(-1, groups.shape[-1])
+        choices = np.array([scales_of(peak[part].ravel(), number_format, value) for value in registers])
+        *found, chosen = best_special_values(flat, choices, lengths[part].ravel(), number_format, registers, mean_of)
+        values[part], codes[part] = (array.reshape(groups[part].shape) for array in found)
+        scales[part] = choices[chosen, np.arange(len(chosen))].reshape(peak[part].shape)
+        selectors[part] = chosen.reshape(peak[part].shape)
+    if not usual.all():
+        part = ~usual
+        values[part], scales[part], selectors[part] = _search_plainly(
+            groups[part], peak[part], lengths[part], number_format, registers)
+        codes[part] = encode(values[part], number_format, selectors[part][:, None], registers)
+    return values, codes, scales, selectors
+
+
+def _search_plainly(groups, peak, lengths, number_format, registers):
+    """What :func:`_search` does, in float16 arithmetic, for groups of any magnitude."""
     best = np.full(peak.shape, _WORST_ERROR)
     values = np.zeros(groups.shape, np.int16)
     scales = np.full(peak.shape, _SCALE_MIN)
@@ -253,10 +276,15 @@ def _search(groups, peak, lengths, number_format, registers):
     return values, scales, selectors
 
 
+def scales_of(peak, number_format, special_value):
+    """Float16 scales of groups, by their largest magnitudes."""
+    return np.clip(peak / _rounding_table(number_format, special_value)[1], _SCALE_MIN, _SCALE_MAX)
+
+
 def round_groups(groups, peak, number_format, special_value):
     """Quantize groups with one set of code points; returns int16 values and float16 scales."""
-    table, largest = _rounding_table(number_format, special_value)
-    scales = np.clip(peak / largest, _SCALE_MIN, _SCALE_MAX)
+    table, _ = _rounding_table(number_format, special_value)
+    scales = scales_of(peak, number_format, special_value)
     return table[(groups / scales[..., None]).view(np.uint16)], scales
 
 
@@ -279,16 +307,21 @@ def _rounding_table(number_format, special_value):
 
 
 def mean_squared_error(groups, values, scales, lengths):
-    """Mean squared error of groups [N, groups, G] in float16 with the published code's roundings.
-
-    The difference and its square are rounded to float16. PyTorch's mean over a contiguous axis then sums in float32:
-    32 running sums over every 32nd element, which are added as four vectors of eight and then one by one.
-    """
+    """Mean squared error of groups [..., G] in float16 with the published code's roundings: of difference and square."""
     with np.errstate(over="ignore"):  # an infinite error is a candidate that loses
-        squares = np.square(values.astype(np.float16) * scales[..., None] - groups).astype(np.float32)
-        partial = np.moveaxis(squares.reshape(*scales.shape, -1, 4, 8), (-3, -2, -1), (0, 1, 2))
-        for _ in range(3):
-            partial = functools.reduce(np.add, partial)
+        return mean_of(np.square(values.astype(np.float16) * scales[..., None] - groups).astype(np.float32), lengths)
+
+
+def mean_of(squares, lengths):
+    """Mean of float32 [..., G] along the last axis, as float16.
+
+    PyTorch's mean over a contiguous axis sums in float32: 32 running sums over every 32nd element, which are added as four
+    vectors of eight and then one by one.
+    """
+    partial = np.moveaxis(squares.reshape(*squares.shape[:-1], -1, 4, 8), (-3, -2, -1), (0, 1, 2))
+    for _ in range(3):
+        partial = functools.reduce(np.add, partial)
+    with np.errstate(over="ignore"):
         return (partial / lengths.astype(np.float32)).astype(np.float16)
 
 
@@ -390,7 +423,7 @@ def _float16(weight):
         raise ValueError(f"weight must be a non-empty matrix [N, K], not an array of shape {weight.shape!r}")
     with np.errstate(over="ignore"):
         rounded = weight.astype(np.float16)
-    if not np.isfinite(rounded).all():
+    if (rounded.view(np.uint16) & 0x7FFF).max() >= 0x7C00:
         row, column = (int(index) for index in np.argwhere(~np.isfinite(rounded))[0])
         raise ValueError(f"weight must be finite and within float16's +-65504, not {float(weight[row, column])!r} "
                          f"at [{row}, {column}]")
