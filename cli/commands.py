@@ -22,7 +22,7 @@ from .main import Failure
 from .recorded import RecordedCommand
 from .settings import make_config
 
-__all__ = ["quantize", "simulate", "verilog"]
+__all__ = ["operand_options", "quantize", "simulate", "verilog"]
 
 _LOG = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
@@ -50,7 +50,7 @@ _prescale_option = click.option("--prescale", is_flag=True, help="Multiply the t
                                 "and take it back in the scales.")
 
 
-def _operand_options(command):
+def operand_options(command):
     """What a command needs that quantizes a tensor, given to it as a `Request`."""
     @functools.wraps(command)
     def requested(scheme, path, tensor, rows, expert, fmt, group_size, settings, exact, prescale, **options):
@@ -96,7 +96,7 @@ def verilog(scheme, settings, part, name, target, output):
 
 
 @click.command(cls=RecordedCommand)
-@_operand_options
+@operand_options
 @click.option("--all", "everything", is_flag=True, help="All linear layers of the model; what an interrupted run "
               "left is not done again.")
 @click.option("-o", "output", metavar="FILE.safetensors", required=True, type=click.Path(path_type=Path),
@@ -148,7 +148,7 @@ def _warn(taken):
 
 
 @click.command(cls=RecordedCommand)
-@_operand_options
+@operand_options
 @click.option("--tokens", metavar="M", type=click.IntRange(min=1),
               help="Activation rows to multiply. Default: all of --activations, else 1.")
 @click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "

@@ -68,6 +68,7 @@ def save(path: str | os.PathLike, stored: Stored) -> None:
         "subbyte": stored.version,
         "scheme": stored.scheme,
         "weight_format": stored.fmt,
+        "shape": list(stored.qweight.shape),
         "settings": stored.settings,
         "source": stored.source,
         "fields": plain,

@@ -307,3 +307,137 @@ def test_integer_results_of_tender_get_divisors(monkeypatch):
     terms, words = entry.derived(x, qweight, config)
     y = entry.product(x, qweight, config, **terms).y
     assert np.abs(y).max(axis=0).tolist() == [127] * 5 and "divisors for int8 results" in words
+
+
+def test_inspect_says_what_is_in_a_file_and_who_takes_it(run, tmp_path):
+    path = write_gguf(
+        tmp_path / "m.gguf",
+        {
+            "trits": (quantize(TRITS * np.float32(0.5), Type.TQ2_0), Type.TQ2_0),
+            "floats": RNG.normal(0, 1, (70, 256)).astype("f4"),
+            "bytes": (quantize(RNG.normal(0, 1, (4, 256)).astype("f4"), Type.Q8_0), Type.Q8_0),
+            "norm": np.ones(256, "f4"),
+            "nan": np.full((2, 32), np.nan, "f4"),
+            "experts": RNG.normal(0, 1, (2, 4, 64)).astype("f4"),
+        },
+    )
+    result = run("inspect", path, "--json", tmp_path / "f.json")
+    entries = {entry["name"]: entry for entry in json.loads((tmp_path / "f.json").read_text())["tensors"]}
+    assert set(entries["trits"]["exact"]) >= {"rsr", "bitmod"} and entries["trits"]["type"] == "TQ2_0"
+    assert entries["floats"]["nearest"] == "bitmod" and 0.05 < entries["floats"]["losses"]["bitmod"] < 0.15
+    assert entries["bytes"]["exact"] == [] and 0 < entries["bytes"]["losses"]["bitmod"] < 0.005
+    assert "must be finite, not nan at (0, 0)" in entries["nan"]["problem"] and entries["experts"]["nearest"] == "bitmod"
+    lines = result.output.splitlines()
+    assert len(lines) == 6 and lines[0].startswith("trits") and "exactly: " in lines[0] and "no matrix" in result.output
+
+
+def test_inspect_of_what_was_quantized(run, tmp_path):
+    quantized(run, tmp_path, "bitmod", "--weights", SLICE, "--tensor", "weight")
+    result = run("inspect", tmp_path / "q.safetensors")
+    assert result.output.startswith("weight  bitmod, bitmod-fp4 64 x 576 ")
+
+
+def with_type(path, name, number):
+    """A GGUF file in which a tensor's type is another number."""
+    data = bytearray(path.read_bytes())
+    at = data.index(name.encode()) + len(name) + 4
+    at += 8 * int.from_bytes(data[at - 4 : at], "little")
+    data[at : at + 4] = number.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("number", [4, 36, 99])
+def test_a_tensor_of_an_unknown_type_leaves_the_others(run, tmp_path, number):
+    path = write_gguf(tmp_path / "m.gguf", {"odd": np.ones((2, 32), "f4"), "good": TRITS})
+    with_type(path, "odd", number)
+    np.testing.assert_array_equal(load_tensor(path, "good"), TRITS)
+    refused = run("quantize", "rsr", "--weights", path, "--tensor", "odd", "-o", tmp_path / "q.safetensors", code=2)
+    assert f"tensor 'odd' has the ggml type {number}, which gguf" in refused.stderr and refused.stderr.count("\n") == 1
+    assert f"ggml type {number}" in run("inspect", path).output
+
+
+def write_safetensors(path, tensors):
+    """By hand: types that the package does not write."""
+    header, data = {}, b""
+    for name, (dtype, shape, contents) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(contents)]}
+        data += contents
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "F4", "MXFP4"])
+def test_types_of_safetensors_that_are_not_read(run, tmp_path, dtype):
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, {"odd": (dtype, [2, 32], bytes(64)), "good": ("F32", [6, 512], TRITS.tobytes())})
+    np.testing.assert_array_equal(load_tensor(path, "good"), TRITS)
+    refused = run("quantize", "rsr", "--weights", path, "--tensor", "odd", "-o", tmp_path / "q.safetensors", code=2)
+    assert f"tensor 'odd' must be F16, BF16, F32 or F64, not {dtype}" in refused.stderr
+
+
+def test_version_1_of_gguf_is_named(run, tmp_path):
+    path = write_gguf(tmp_path / "m.gguf", {"w": TRITS})
+    path.write_bytes(path.read_bytes()[:4] + b"\1\0\0\0" + path.read_bytes()[8:])
+    assert "must be GGUF version 2 or 3, not 1" in run("inspect", path, code=2).stderr
+
+
+def test_checkpoints_of_several_files(run, tmp_path):
+    first, second = RNG.normal(0, 1, (4, 64)).astype("f4"), RNG.normal(0, 1, (4, 64)).astype("f4")
+    folder = tmp_path / "hf"
+    folder.mkdir()
+    save_file({"a": first}, folder / "model-00001-of-00002.safetensors")
+    save_file({"b": second}, folder / "model-00002-of-00002.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    for path in (folder, folder / "model.safetensors.index.json"):
+        np.testing.assert_array_equal(load_tensor(path, "b"), second)
+    write_gguf(tmp_path / "m-00001-of-00002.gguf", {"a": first})
+    write_gguf(tmp_path / "m-00002-of-00002.gguf", {"b": second})
+    np.testing.assert_array_equal(load_tensor(tmp_path / "m-00001-of-00002.gguf", "b"), second)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    assert "model-00002-of-00002.safetensors is missing" in run("inspect", folder, code=2).stderr
+
+
+def test_experts_are_chosen(run, tmp_path):
+    experts = RNG.normal(0, 1, (3, 4, 64)).astype("f4")
+    path = write_gguf(tmp_path / "m.gguf", {"e": (quantize(experts, Type.Q8_0), Type.Q8_0), "w": experts[0]})
+    _, stored = quantized(run, tmp_path, "bitmod", "--weights", path, "--tensor", "e", "--expert", "2", "--rows", "1:3")
+    np.testing.assert_array_equal(stored.qweight.values, load_quantized(path, "e", slice(1, 3), 2).values)
+    assert np.abs(stored.qweight.dequantize() - experts[2, 1:3]).max() < 0.05
+    for arguments, message in (
+        ([], "must have 2 axes, not the shape (3, 4, 64); --expert 0 to 2 chooses one"),
+        (["--expert", "3"], "has experts 0 to 2, not 3"),
+    ):
+        refused = run("quantize", "bitmod", "--weights", path, "--tensor", "e", *arguments, "-o", tmp_path / "e.npz", code=2)
+        assert message in refused.stderr
+    refused = run("quantize", "bitmod", "--weights", path, "--tensor", "w", "--expert", "0", "-o", tmp_path / "e.npz", code=2)
+    assert "has no experts" in refused.stderr
+
+
+@pytest.mark.parametrize("array", [TRITS.astype(np.float64), np.asfortranarray(TRITS), TRITS.astype(">f4")])
+def test_arrays_of_any_kind(tmp_path, array):
+    np.savez(tmp_path / "m.npz", w=array, text="no numbers", objects=np.array([{}], dtype=object))
+    np.save(tmp_path / "w.npy", array)
+    for path in (tmp_path / "m.npz", tmp_path / "w.npy"):
+        np.testing.assert_array_equal(load_tensor(path, "w"), TRITS)
+    assert load_tensor(tmp_path / "m.npz", "w").flags.c_contiguous or array.flags.f_contiguous
+
+
+def test_bfloat16_of_npz(tmp_path):
+    """ml_dtypes saves it as two bytes without a meaning."""
+    bits = (TRITS.view(np.uint32) >> 16).astype(np.uint16)
+    np.savez(tmp_path / "m.npz", w=bits.view("V2"))
+    np.testing.assert_array_equal(load_tensor(tmp_path / "m.npz", "w"), TRITS)
+
+
+def test_only_rows_that_are_asked_for_matter(run, tmp_path):
+    weight = RNG.normal(0, 1, (8, 64))
+    weight[5, 7] = np.nan
+    np.savez(tmp_path / "m.npz", w=weight)
+    arguments = ["quantize", "bitmod", "--weights", tmp_path / "m.npz", "--tensor", "w", "-o", tmp_path / "q.safetensors"]
+    run(*arguments, "--rows", "0:5")
+    for rows in ([], ["--rows", "4:6"]):
+        assert "tensor 'w' must be finite, not nan at (5, 7)" in run(*arguments, *rows, code=2).stderr
+    weight[5, 7] = 1e300
+    np.savez(tmp_path / "m.npz", w=weight)
+    assert "must be within float32, +-3.4e38, not 1e+300 at (5, 7)" in run(*arguments, code=2).stderr
