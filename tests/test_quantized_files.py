@@ -206,3 +206,50 @@ def test_a_form_is_checked():
     assert tensor.channel_scales().tolist() == [2, 3]  # a group of zeros has no say
     negative = QuantizedTensor.from_values(values, [[-1, -2], [3, 5]], "test")
     np.testing.assert_array_equal(negative.values, [[0, 0, -1, 1], [1, 0, 0, 0]])
+
+
+D, M, FIFTH = b"\x00\x38", b"\x00\xbc", b"\x01\x00\x01\x00"  # 0.5, -1, the fifth bits of weights 0 and 16
+
+
+@pytest.mark.parametrize(
+    "kind, block, weights",
+    [
+        (Type.Q4_0, D + b"\xa3" + bytes(15), {0: -2.5, 16: 1}),
+        (Type.Q4_1, D + M + b"\xa3" + bytes(15), {0: 0.5, 16: 4}),
+        (Type.Q5_0, D + FIFTH + b"\xa3" + bytes(15), {0: 1.5, 16: 5}),
+        (Type.Q5_1, D + M + FIFTH + b"\xa3" + bytes(15), {0: 8.5, 16: 12}),
+        (Type.Q8_0, D + b"\xfd" + bytes(31), {0: -1.5, 1: 0}),
+        (Type.TQ2_0, b"\x86" + bytes(63) + D, {0: 0.5, 32: 0, 64: -0.5, 96: 0.5}),
+        (Type.TQ1_0, b"\xb8" + bytes(51) + D, {0: 0.5, 32: -0.5, 64: 0, 96: 0, 128: -0.5}),
+    ],
+)
+def test_words_of_gguf_worked_by_hand(tmp_path, kind, block, weights):
+    """Those of docs/weights.md."""
+    path = write_gguf(tmp_path / "m.gguf", {"w": (np.frombuffer(block, np.uint8)[None], kind)})
+    tensor = load_tensor(path, "w")
+    assert {place: tensor[0, place] for place in weights} == weights
+    np.testing.assert_array_equal(load_quantized(path, "w").dequantize(), tensor)
+
+
+def test_words_of_checkpoints_worked_by_hand(tmp_path):
+    """Those of docs/weights.md."""
+    word, half = np.array([[0x76543210]], np.int32), np.full((1, 8), 0.5, np.float16)
+    save_file(
+        {
+            "g.qweight": word.repeat(8, 1),
+            "g.qzeros": np.array([[0x77777777]], np.int32),
+            "g.scales": half,
+            "a.qweight": word,
+            "a.qzeros": np.zeros((1, 1), np.int32),
+            "a.scales": half,
+            "b.weight": np.array([[0x86]], np.uint8),
+            "b.weight_scale": np.array([2], np.float32),
+            "i": np.array([[-3]], np.int8),
+            "i_scale": np.array(0.5, np.float32),
+        },
+        tmp_path / "m.safetensors",
+    )
+    layers = {name: load_tensor(tmp_path / "m.safetensors", name) for name in ("g.weight", "a.weight", "b.weight", "i")}
+    np.testing.assert_array_equal(layers["g.weight"], np.tile(0.5 * (np.arange(8) - 8), (8, 1)))
+    assert layers["a.weight"][:, 0].tolist() == [0, 2, 0.5, 2.5, 1, 3, 1.5, 3.5]
+    assert layers["b.weight"][:, 0].tolist() == [0.5, 0, -0.5, 0.5] and layers["i"].tolist() == [[-1.5]]
