@@ -169,11 +169,8 @@ def simulate(scheme, request, tokens, activations, seed, figures):
     seed = resolve_seed(seed)
     taken = operands.operand(scheme, request)
     config, fmt, qweight = taken.config, taken.fmt, taken.qweight
-    x, origin = operands.load_activations(taken.source["file"], taken.tensor, activations, tokens, taken.weight.shape[1])
-    x = x if taken.order is None else x[:, taken.order]
-    exact, x = _product(x, taken.weight), scheme.activations(x, config)
-    terms, words = scheme.derived(x, qweight, config)
-    product = scheme.product(x, qweight, config, **terms)  # refuses operands that do not fit, before anything is built
+    x, product, origin, derived = operands.product_of(scheme, taken, activations, tokens)
+    exact = _product(x, taken.weight)
     _warn(taken)
     _LOG.print(f"{scheme.title} {config.rows} x {config.cols} x {config.lanes}: generating and compiling the RTL "
                "(a minute or two the first time, then cached)")
@@ -185,7 +182,7 @@ def simulate(scheme, request, tokens, activations, seed, figures):
         save_figures(figures, {**_figures(scheme, taken.tensor, fmt, config, qweight, exact, result), "taken": taken.taken,
                                "warnings": taken.warnings})
     rows = _summary(scheme, fmt, origin, config, qweight, exact, result)
-    rows[1:1] = [("weights", taken.taken), *([("derived", words)] if words else [])]
+    rows[1:1] = [("weights", taken.taken), *([("derived", derived)] if derived else [])]
     _show(f"{taken.tensor} of {Path(request.path).name}", rows)
     if result.run.folder:
         _LOG.print(f"traces are in {result.run.folder}")

@@ -17,7 +17,7 @@ from ..sim.engine_run import rms
 from ..tools.outputs import whole_file
 from .settings import make_config
 
-__all__ = ["Operand", "Request", "load_activations", "operand", "save_arrays"]
+__all__ = ["Operand", "Request", "load_activations", "operand", "product_of", "save_arrays"]
 
 # The norm in front of each linear layer whose input is a normalised embedding, in Llama-like names of GGUF and Hugging Face.
 _NORMS = {
@@ -155,7 +155,11 @@ def operand(scheme, request: Request) -> Operand:
         options = {"prescale": scheme.prescale(weight)}
         if options["prescale"] is None:
             raise ValueError(f"--prescale is for schemes that compute scales in binary16, not {scheme.name}")
-    qweight = scheme.quantize(weight, fmt, config, **options)
+    try:
+        qweight = scheme.quantize(weight, fmt, config, **options)
+    except ValueError as error:
+        hint = "" if options or scheme.prescale(weight) is None else "; --prescale brings any tensor into range"
+        raise ValueError(f"{request.path}: tensor {request.tensor!r}: {error}{hint}") from None
     how = (
         f"anew, from {kind}"
         + (f": {reason}" if reason else "")
@@ -236,6 +240,37 @@ def _rows(text, reader, tensor):
     return slice(start or 0, stop)
 
 
+def product_of(scheme, taken: Operand, activations, tokens):
+    """The product of a weight with activations, before anything is built.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    taken : Operand
+    activations, tokens
+        As of :func:`load_activations`.
+
+    Returns
+    -------
+    x : float [M, K]
+        Columns as the weight's.
+    product : Product
+    origin : str
+        Of the activations.
+    derived : str
+        What else was derived from them, if anything.
+    """
+    k = taken.weight.shape[1]
+    x, origin = load_activations(taken.source["file"], taken.tensor, activations, tokens, k)
+    x = x if taken.order is None else x[:, taken.order]
+    try:
+        operand = scheme.activations(x, taken.config)
+    except ValueError as error:
+        raise ValueError(f"activations of {origin}: {error}") from None
+    terms, derived = scheme.derived(operand, taken.qweight, taken.config)
+    return x, scheme.product(operand, taken.qweight, taken.config, **terms), origin, derived
+
+
 def load_activations(path, tensor, given, tokens, k):
     """Activations for a tensor, and a word on where they are from.
 
@@ -259,7 +294,7 @@ def load_activations(path, tensor, given, tokens, k):
     wanted = tokens or 1
     if given is not None:
         x, origin, wanted = _read_array(given), given, tokens
-    elif Path(path).suffix == ".npz" and (found := _shape(path, "activations")):
+    elif Path(path).suffix == ".npz" and Path(path).exists() and (found := _shape(path, "activations")):
         x, origin = weights.load_tensor(path, "activations"), f"{Path(path).name}, {found[0]} tokens"
     else:
         x, origin = _of_model(path, tensor, wanted, k)

@@ -49,10 +49,7 @@ def pack(scheme, request, tokens, activations, output):
     """
     taken = operands.operand(scheme, request)
     config, qweight = taken.config, taken.qweight
-    x, origin = operands.load_activations(taken.source["file"], taken.tensor, activations, tokens, taken.weight.shape[1])
-    x = scheme.activations(x if taken.order is None else x[:, taken.order], config)
-    terms, derived = scheme.derived(x, qweight, config)
-    product = scheme.product(x, qweight, config, **terms)
+    _, product, origin, derived = operands.product_of(scheme, taken, activations, tokens)
     engine, name = scheme.component("engine", config)
     (m, n), tiles = product.y.shape, config.tiles(*product.y.shape)
     streams = {}

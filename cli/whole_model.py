@@ -21,7 +21,7 @@ from .figures import save_figures
 
 __all__ = ["linear_layers", "quantize"]
 
-_NOT_LINEAR = re.compile(r"embd|embed|norm|wte|wpe|lm_head|output\.weight$|rope|bias|router|gate_inp")
+_NOT_LINEAR = re.compile(r"embd|embed|norm|wte|wpe|lm_head|^output\.weight$|rope|bias|router|gate_inp|\.gate\.weight$")
 
 
 def linear_layers(path):

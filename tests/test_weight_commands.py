@@ -152,13 +152,14 @@ def test_all_layers_go_into_one_file_and_an_interrupted_run_goes_on(run, tmp_pat
     layers = {
         f"blk.{i}.{name}.weight": RNG.normal(0, 0.1, (4, 256)).astype(np.float32)
         for i in range(2)
-        for name in ("attn_q", "ffn_up")
+        for name in ("attn_output", "ffn_up")
     }
     experts = RNG.normal(0, 0.1, (2, 4, 256)).astype(np.float32)
     path = write_gguf(
         tmp_path / "m.gguf",
         {
             "token_embd.weight": np.ones((4, 256), np.float32),
+            "output.weight": np.ones((4, 256), np.float32),
             **layers,
             "blk.1.ffn_gate_exps.weight": experts,
             "blk.0.attn_norm.weight": np.ones(256, "f4"),
@@ -185,8 +186,8 @@ def test_all_layers_go_into_one_file_and_an_interrupted_run_goes_on(run, tmp_pat
         expected = quantizes(weight, "int4")
         for field in ("codes", "values", "scales", "selectors", "scale_codes", "channel_scales"):
             np.testing.assert_array_equal(getattr(stored.qweight, field), getattr(expected, field))
-    with pytest.raises(ValueError, match=r"holds blk.*not 'blk.0.attn_k.weight' \(did you mean blk.0.attn_q.weight"):
-        schemes.load(output, "blk.0.attn_k.weight")
+    with pytest.raises(ValueError, match=r"holds blk.*not 'blk.0.attn_ouput.weight' \(did you mean blk.0.attn_output.weight"):
+        schemes.load(output, "blk.0.attn_ouput.weight")
 
 
 @pytest.mark.parametrize(
@@ -441,3 +442,39 @@ def test_only_rows_that_are_asked_for_matter(run, tmp_path):
     weight[5, 7] = 1e300
     np.savez(tmp_path / "m.npz", w=weight)
     assert "must be within float32, +-3.4e38, not 1e+300 at (5, 7)" in run(*arguments, code=2).stderr
+
+
+def test_refusals_name_file_tensor_and_place(run, tmp_path):
+    weight, x = RNG.normal(0, 1, (4, 64)), RNG.normal(0, 1, (3, 64))
+    weight[1, 5], x[2, 6] = 7e4, np.nan
+    np.savez(tmp_path / "m.npz", w=weight)
+    np.save(tmp_path / "x.npy", x)
+    arguments = ["--weights", tmp_path / "m.npz", "--tensor", "w"]
+    refused = run("quantize", "bitmod", *arguments, "-o", tmp_path / "q.npz", code=2).stderr
+    assert refused == (
+        f"error: {tmp_path / 'm.npz'}: tensor 'w': weight must be finite and within float16's +-65504, not 70000.0 "
+        "at [1, 5]; --prescale brings any tensor into range\n"
+    )
+    for name in ("rsr", "tender"):
+        refused = run("simulate", name, *arguments, "--activations", tmp_path / "x.npy", code=2).stderr
+        assert refused == f"error: activations of {tmp_path / 'x.npy'}: x must be finite, not nan at (2, 6)\n"
+    blocks = quantize(RNG.normal(0, 1, (3, 64)).astype("f4"), Type.Q8_0)
+    blocks[2, 34:36] = 255  # the scale of a block
+    path = write_gguf(tmp_path / "m.gguf", {"w": (blocks, Type.Q8_0)})
+    refused = run("quantize", "bitmod", "--weights", path, "--tensor", "w", "-o", tmp_path / "q.npz", code=2).stderr
+    assert "tensor 'w' must be finite, not nan at (2, 32)" in refused
+
+
+def test_results_of_an_exact_integer_run_have_no_error():
+    """Unscaled sums count in the unit of activations and weights."""
+    entry = scheme("rsr")
+    for granularity in ("tensor", "channel"):
+        config = entry.Config(cols=4, lanes=8, drain=1, output="int32", granularity=granularity)
+        weight = RNG.normal(0, 1, (5, 32))
+        product = entry.product(
+            entry.activations(RNG.normal(0, 1, (3, 32)), config),
+            entry.quantize(weight, f"ternary-{granularity}", config),
+            config,
+        )
+        np.testing.assert_allclose(product.error, 0, atol=1e-6)
+        assert np.abs(product.reference).max() > 1

@@ -78,10 +78,16 @@ class Reader(ABC):
     def codes(self, name: str, index: Index = slice(None)) -> QuantizedTensor | None:
         """A matrix as the codes that the file holds; None if they are none of those that :class:`QuantizedTensor` knows."""
         tensor = self._codes(self.known(name), index)
-        if tensor is not None:
-            check_finite(tensor.scales, self.path, f"scales of {name}", index)
-            if tensor.minima is not None:
-                check_finite(tensor.minima, self.path, f"minima of {name}", index)
+        if tensor is not None and not (
+            np.isfinite(tensor.scales).all() and (tensor.minima is None or np.isfinite(tensor.minima).all())
+        ):
+            with np.errstate(invalid="ignore"):
+                check_finite(
+                    tensor.spread(tensor.scales if tensor.minima is None else tensor.scales + tensor.minima),
+                    self.path,
+                    name,
+                    index,
+                )
         return tensor
 
 

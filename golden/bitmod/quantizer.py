@@ -388,7 +388,8 @@ def losses(weight: np.ndarray, qweight: QuantizedWeight) -> list[str]:
         f"scales end at {_SCALE_MAX:.0e}, the largest that the published quantizer takes": used & (scales >= _SCALE_MAX),
         "groups become zeros, since no value or error of theirs is within binary16": used & empty,
     }
-    lines = [f"{mask.sum()} of {used.sum()} {what} (--prescale helps)" for what, mask in counts.items() if mask.any()]
+    hint = "" if qweight.prescale else " (--prescale helps)"
+    lines = [f"{mask.sum()} of {used.sum()} {what}{hint}" for what, mask in counts.items() if mask.any()]
     if qweight.scale_codes is not None:
         lost = used & ~empty & (qweight.scale_codes == 0)
         if lost.any():
