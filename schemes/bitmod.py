@@ -86,12 +86,16 @@ class BitMod(Scheme):
         return bitmod.losses(weight, qweight)
 
     def to_fields(self, qweight):
+        """Without the values, which the codes give."""
         special_values = {fmt.name: values for fmt, values in qweight.special_values.items()}
-        return {**super().to_fields(qweight), "special_values": special_values}
+        fields = {**super().to_fields(qweight), "special_values": special_values}
+        return {name: value for name, value in fields.items() if name != "values"}
 
     def from_fields(self, fields):
         special_values = {bitmod.Format[name]: tuple(values) for name, values in fields["special_values"].items()}
-        return super().from_fields({**fields, "special_values": special_values})
+        told = {name: fields[name] for name in ("codes", "group_fmts", "selectors", "group_size")}
+        values = bitmod.values_of(**told, special_values=special_values)
+        return super().from_fields({**fields, "special_values": special_values, "values": values})
 
     def activations(self, x, config):
         return float16(x)

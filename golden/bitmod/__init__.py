@@ -5,7 +5,7 @@
 from .config import BitModConfig
 from .formats import Format
 from .model import Flags, align, error_bound, group_sum, matmul, reference
-from .quantizer import FORMATS, GROUP_SIZES, QuantizedWeight, from_integers, losses, prescale_for, quantize
+from .quantizer import FORMATS, GROUP_SIZES, QuantizedWeight, from_integers, losses, prescale_for, quantize, values_of
 from .streams import pack, pack_activations, pack_outputs, unpack, unpack_outputs
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "reference",
     "unpack",
     "unpack_outputs",
+    "values_of",
 ]

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .formats import DEFAULT_SPECIAL_VALUES, Format, code_points, encode, two_terms
+from .formats import DEFAULT_SPECIAL_VALUES, Format, code_points, decode, encode, two_terms
 from .search import LARGEST, best_special_values
 
-__all__ = ["FORMATS", "GROUP_SIZES", "QuantizedWeight", "from_integers", "losses", "prescale_for", "quantize"]
+__all__ = ["FORMATS", "GROUP_SIZES", "QuantizedWeight", "from_integers", "losses", "prescale_for", "quantize",
+           "values_of"]
 
 GROUP_SIZES = (32, 64, 128, 256)
 """Group sizes that the quantizer accepts."""
@@ -355,6 +356,18 @@ def from_integers(values: np.ndarray, fmt: str, scales: np.ndarray, group_size: 
         scale_codes=np.where(exact[:, None], multiples, rounded["scale_codes"]).astype(np.uint8),
         channel_scales=np.where(exact, units, rounded["channel_scales"]), group_size=group_size, scale_bits=scale_bits,
         special_values={})
+
+
+def values_of(codes: np.ndarray, group_fmts: Sequence[str], selectors: np.ndarray, group_size: int,
+              special_values: Mapping[Format, Sequence[int]]) -> np.ndarray:
+    """The code points int16 [N, K] of codes; arguments are fields of `QuantizedWeight`."""
+    formats = np.repeat([_CANDIDATES[name][0] for name in group_fmts], group_size)[:codes.shape[1]]
+    spread = np.repeat(selectors, group_size, axis=1)[:, :codes.shape[1]]
+    values = np.empty(codes.shape, np.int16)
+    for fmt in map(Format, np.unique(formats)):
+        of_format = formats == fmt
+        values[:, of_format] = decode(codes[:, of_format], fmt, spread[:, of_format], special_values.get(fmt))
+    return values
 
 
 def _units(scales):
