@@ -253,3 +253,26 @@ def test_words_of_checkpoints_worked_by_hand(tmp_path):
     np.testing.assert_array_equal(layers["g.weight"], np.tile(0.5 * (np.arange(8) - 8), (8, 1)))
     assert layers["a.weight"][:, 0].tolist() == [0, 2, 0.5, 2.5, 1, 3, 1.5, 3.5]
     assert layers["b.weight"][:, 0].tolist() == [0.5, 0, -0.5, 0.5] and layers["i"].tolist() == [[-1.5]]
+
+
+def test_scales_of_bfloat16_count_as_numbers(tmp_path):
+    """As BitNet's checkpoints have them: 4 is 4080, not 16512."""
+    packed = np.array([[0x86]], np.uint8)
+    header = {
+        "w": {"dtype": "U8", "shape": [1, 1], "data_offsets": [0, 1]},
+        "w_scale": {"dtype": "BF16", "shape": [1], "data_offsets": [1, 3]},
+    }
+    text = json.dumps(header).encode()
+    (tmp_path / "m.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + packed.tobytes() + b"\x80\x40")
+    assert load_tensor(tmp_path / "m.safetensors", "w")[:, 0].tolist() == [0.25, 0, -0.25, 0.25]
+
+
+@pytest.mark.parametrize("names", [("scales", "zeros"), ("l.scale", "l.zero"), ("l.weight_scales", "l.weight_zeros")])
+def test_scales_and_zeros_by_any_usual_name(tmp_path, names):
+    codes, scales, zeros = RNG.integers(0, 16, (4, 8)).astype(np.uint8), np.float32([[1, 2]] * 4), np.uint8([[3, 9]] * 4)
+    np.savez(tmp_path / "m.npz", **{"l.weight": codes, names[0]: scales}, **({} if names[1] == "zeros" else {names[1]: zeros}))
+    tensor = load_quantized(tmp_path / "m.npz", "l.weight")
+    if names[1] == "zeros":
+        zeros = np.zeros((4, 2))
+    expected = (codes - np.repeat(zeros.astype(int), 4, axis=1)) * np.repeat(scales, 4, axis=1)
+    np.testing.assert_array_equal(tensor.dequantize(), expected)

@@ -83,10 +83,9 @@ class _ArrayFile(Reader):
         if name in self._layers:
             return self._codes(name, index).unsorted()
         array = self.arrays()[name]
-        if array.dtype not in ("F16", "BF16", "F32", "F64", "float16", "float32", "float64", "bfloat16"):
+        if not array.is_float:
             raise WeightFileError(f"{self.path}: tensor {name!r} must be F16, BF16, F32 or F64, not {array.dtype}")
-        data = array.read()[index]
-        return data if array.dtype not in ("BF16", "bfloat16") else (data.astype(np.uint32) << 16).view(np.float32)
+        return array.read(index)
 
     def _codes(self, name, index):
         if name not in self._layers:
@@ -127,7 +126,7 @@ def _header(path):
         if 8 + length > size:
             raise ValueError(f"its header of {length} bytes is not whole")
         entries = json.loads(file.read(length))
-    metadata = entries.pop("__metadata__", {})
+    metadata = entries.pop("__metadata__", None) or {}
     arrays, end = {}, 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
         (start, stop), shape, dtype = entry["data_offsets"], tuple(entry["shape"]), entry["dtype"]
@@ -149,20 +148,17 @@ def _read(path, dtype, offset, shape):
 
 def _settings(folder):
     """What a checkpoint's configuration says about quantization."""
-    for name, find in (
-        ("quantize_config.json", lambda found: found),
-        ("quant_config.json", lambda found: found),
-        ("config.json", lambda found: found.get("quantization_config")),
-    ):
+    settings = {}
+    for name in ("config.json", "quant_config.json", "quantize_config.json"):
         path = folder / name
         if path.is_file():
             try:
-                found = find(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, AttributeError, OSError) as error:
+                found = json.loads(path.read_text(encoding="utf-8"))
+                found = found.get("quantization_config") if name == "config.json" else found
+                settings |= found or {}
+            except (ValueError, AttributeError, TypeError, OSError) as error:
                 raise WeightFileError(f"{path}: must be JSON that describes the checkpoint ({error})") from None
-            if isinstance(found, dict):
-                return found
-    return {}
+    return settings
 
 
 class Npz(_ArrayFile):
@@ -193,7 +189,7 @@ class Npz(_ArrayFile):
 
 
 class Npy(_ArrayFile):
-    """A single array; any name is its own."""
+    """A single array, by the name of the file."""
 
     kind = "npy"
 

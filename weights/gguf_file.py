@@ -22,6 +22,8 @@ __all__ = ["GgufFile"]
 
 _SWAPPED_FIELDS = {Type.Q4_0: 1, Type.Q4_1: 2, Type.Q8_0: 1}
 """Binary16 numbers at the head of a block, of the types that are read from a file of the other byte order."""
+_FORMER = {4: "Q4_2", 5: "Q4_3", 31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8", 36: "I2_S of bitnet.cpp, or IQ4_NL_4_4"}
+"""Types that there were, or are elsewhere."""
 _PLAIN = {Type.F16: np.float16, Type.F32: np.float32, Type.F64: np.float64}
 
 
@@ -70,7 +72,8 @@ class GgufFile(Reader):
     def type_of(self, name):
         if name in self._tensors:
             return self._tensors[name].tensor_type.name
-        return f"ggml type {self._reader.unknown[name][0]}"
+        number = self._reader.unknown[name][0]
+        return f"ggml type {number}" + (f" ({_FORMER[number]})" if number in _FORMER else "")
 
     def field(self, name, default=None):
         """Contents of a metadata field."""
@@ -107,9 +110,10 @@ class GgufFile(Reader):
 
     def _known(self, name):
         if name in self._reader.unknown:
+            version = metadata.version("gguf")
             raise WeightFileError(
-                f"{self.path}: tensor {name!r} has the ggml type {self._reader.unknown[name][0]}, which gguf "
-                f"{metadata.version('gguf')} does not know; the file's other tensors can be read"
+                f"{self.path}: tensor {name!r} has the {self.type_of(name)}, which gguf {version} does not know; "
+                "the file's other tensors can be read"
             )
         return self._tensors[name]
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from .quantized import QuantizedTensor
 
-__all__ = ["Layer", "find_layers"]
+__all__ = ["FLOATS", "Array", "Layer", "find_layers"]
 
+FLOATS = ("F16", "BF16", "F32", "F64", "float16", "float32", "float64", "bfloat16")
+"""Types of numbers, as safetensors and NumPy name them."""
 _SCALES = ("_scale", "_scales", ".scale", ".scales")
 _ZEROS = ("_zero", "_zeros", ".zero", ".zeros")
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
@@ -27,7 +29,17 @@ class Array:
 
     dtype: str
     shape: tuple[int, ...]
-    read: Callable[[], np.ndarray]
+    bits: Callable[[], np.ndarray]
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it holds floating-point numbers of a type that is read."""
+        return self.dtype in FLOATS
+
+    def read(self, index=...) -> np.ndarray:
+        """The array, or part of it; bfloat16, which NumPy does not know, as float32."""
+        array = self.bits()[index]
+        return (array.astype(np.uint32) << 16).view(np.float32) if self.dtype in ("BF16", "bfloat16") else array
 
 
 @dataclass(frozen=True)
@@ -218,21 +230,25 @@ def _find_bitnet(name, arrays):
     array, scale = arrays[name], f"{name}_scale"
     if array.dtype != "U8" or len(array.shape) != 2 or scale not in arrays:
         return None
-    if np.prod(arrays[scale].shape) != 1 or not _is_float(arrays[scale]):
+    if np.prod(arrays[scale].shape) != 1 or not arrays[scale].is_float:
         return None
     return name, BitNet, (4 * array.shape[0], array.shape[1]), {"weight": name, "scale": scale}
 
 
 def _find_integers(name, arrays):
     array = arrays[name]
-    if array.dtype not in ("I8", "U8", "int8", "uint8") or len(array.shape) != 2:
+    if not _is_bytes(array):
         return None
     names = {"weight": name}
+    stems = [name, name.removesuffix(".weight")]
+    if sum(map(_is_bytes, arrays.values())) == 1:
+        stems.append("")  # the only one: what is called `scales` is its own
     for role, suffixes in (("scale", _SCALES), ("zero", _ZEROS)):
-        found = [name + suffix for suffix in suffixes if name + suffix in arrays]
+        candidates = [stem + suffix if stem else suffix[1:] for stem in stems for suffix in suffixes]
+        found = [part for part in candidates if part in arrays]
         names |= {role: found[0]} if found else {}
     return name, Integers, array.shape, names
 
 
-def _is_float(array):
-    return array.dtype[:1] in ("F", "f", "B")
+def _is_bytes(array):
+    return array.dtype in ("I8", "U8", "int8", "uint8") and len(array.shape) == 2
