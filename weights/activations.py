@@ -10,7 +10,6 @@ import numpy as np
 from .files import load_tensor, open_file
 from .gguf_file import GgufFile
 from .reader import WeightFileError
-from .split_gguf import SplitGguf
 
 __all__ = ["TEXT", "activations", "model_activations"]
 
@@ -86,7 +85,7 @@ def _normalised(reader, tokens, norm_tensor):
     if norm.shape != rows.shape[1:]:
         raise WeightFileError(f"{path}: norm_tensor must have {rows.shape[1]} elements, not {norm_tensor!r} with {norm.size}")
     epsilon = 1e-5
-    if isinstance(reader, (GgufFile, SplitGguf)):
+    if isinstance(reader, GgufFile):
         epsilon = reader.field(f"{reader.field('general.architecture')}.attention.layer_norm_rms_epsilon", epsilon)
     with np.errstate(over="ignore"):
         return (rows / np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + epsilon) * norm).astype(np.float16)
@@ -105,7 +104,7 @@ def _embedding(reader):
 def _tokenize(text: str, reader: "GgufFile") -> list[int]:
     """Split a text into tokens of a byte-level vocabulary, the longest match first."""
     _embedding(reader)
-    if not isinstance(reader, (GgufFile, SplitGguf)):
+    if not isinstance(reader, GgufFile):
         raise UnknownTokenizer(f"{reader.path}: a {reader.kind} file has no tokenizer")
     if reader.field("tokenizer.ggml.model") != "gpt2" or not reader.field("tokenizer.ggml.tokens"):
         raise UnknownTokenizer(

@@ -8,13 +8,11 @@ from .reader import Reader, WeightFileError
 __all__ = ["SplitGguf"]
 
 
-class SplitGguf(Reader):
+class SplitGguf(GgufFile):
     """Files ``-00001-of-0000N`` as one."""
 
-    kind = "GGUF"
-
     def __init__(self, path, files):
-        super().__init__(path)
+        Reader.__init__(self, path)
         self.files = tuple(files)
         self._parts = [GgufFile(file) for file in files]
         self._places = {}
