@@ -192,12 +192,13 @@ def _compile(folder, files, arguments, optimize):
         (folder / name).write_text(text)
     compiled = ["design.v", *(name for name in files if name.endswith(".cpp"))]
     log = folder / "build.log"
-    _run([shutil.which("verilator_bin"), "-Mdir", ".", *arguments, *compiled], folder, log)
+    verilator = Path(os.environ["VERILATOR_ROOT"]) / "bin" / "verilator_bin"
+    _run([verilator, "-Mdir", ".", *arguments, *compiled], folder, log)
     _refuse_warnings(log)
     # On the command line, not by MAKEFLAGS: the caller may itself run under make. The packaged makefile names
     # the compiler of the machine it was packaged on, and leaves the flag for precompiled headers empty.
     variables = {"OPT_FAST": optimize, "CFG_CXXFLAGS_PCH_I": "-include", "CXX": compiler(), "LINK": compiler(),
-                 "PYTHON3": sys.executable, "OBJCACHE": os.environ.get("OBJCACHE", "")}
+                 "PYTHON3": Path(sys.executable).name, "OBJCACHE": os.environ.get("OBJCACHE", "")}
     jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count()
     _run(["make", f"-j{jobs}", "-f", "Vtop.mk", *(f"{k}={v}" for k, v in variables.items()), "model"], folder, log)
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from subbyte import cli, schemes
 from subbyte.golden.bitmod import BitModConfig
 from subbyte.sim import engine_run, verilate
-from subbyte.tools import kept, outputs
+from subbyte.tools import kept, outputs, toolchain
 
 SLICE = "tests/data/smollm2_slice.npz"
 
@@ -169,3 +169,13 @@ def test_folders_that_cannot_be_made_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file/q.json: cannot be written: "):
         outputs.write_whole(tmp_path / "file" / "q.json", "text")
+
+
+def test_a_tool_in_an_odd_folder_has_a_plain_path(tmp_path, monkeypatch):
+    """Such as in an environment below `My Projects`."""
+    monkeypatch.setenv("SUBBYTE_BUILD", str(tmp_path / "build"))
+    for folder in (tmp_path / "a b", tmp_path / "c $d", tmp_path / "plain"):
+        folder.mkdir()
+        for _ in range(2):
+            path = toolchain._without_odd_letters(folder)
+            assert path.samefile(folder) and " " not in str(path) and "$" not in str(path)
