@@ -86,7 +86,8 @@ def _fits(file, name, shape):
             taken = operands.operand(engine, operands.Request(file, name, f"0:{min(_ROWS, shape[-2])}", expert))
             losses[engine.name] = rms(taken.error) / (rms(taken.weight) or 1)
             if not losses[engine.name]:
-                operands.operand(engine, operands.Request(file, name, expert=expert, exact=True))
+                for each in [None] if expert is None else range(shape[0]):
+                    operands.operand(engine, operands.Request(file, name, expert=each, exact=True))
                 exact.append(engine.name)
         except weights.WeightFileError:
             raise

@@ -32,7 +32,7 @@ __all__ = ["pack"]
     "output",
     metavar="FOLDER",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     help="Where they go; made if missing.",
 )
 def pack(scheme, request, tokens, activations, output):

@@ -482,3 +482,20 @@ def test_results_of_an_exact_integer_run_have_no_error():
         )
         np.testing.assert_allclose(product.error, 0, atol=1e-6)
         assert np.abs(product.reference).max() > 1
+
+
+def test_activations_of_a_model_beyond_binary16_are_not_infinite(tmp_path):
+    path = write_gguf(
+        tmp_path / "m.gguf",
+        {
+            "token_embd.weight": np.eye(64, dtype=np.float32),
+            "blk.0.attn_norm.weight": np.full(64, 3e4, np.float32),
+            "blk.0.attn_q.weight": np.ones((4, 64), np.float32),
+        },
+    )
+    x, origin = operands.load_activations(path, "blk.0.attn_q.weight", None, 3, 64)
+    assert np.isfinite(x.astype(np.float16)).all()
+    assert (
+        origin.startswith("synthetic (the model's cannot be had: ")
+        and "must be within binary16, not 239923 of token 1, channel 1" in origin
+    )

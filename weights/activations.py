@@ -87,8 +87,14 @@ def _normalised(reader, tokens, norm_tensor):
     epsilon = 1e-5
     if isinstance(reader, GgufFile):
         epsilon = reader.field(f"{reader.field('general.architecture')}.attention.layer_norm_rms_epsilon", epsilon)
-    with np.errstate(over="ignore"):
-        return (rows / np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + epsilon) * norm).astype(np.float16)
+    x = rows / np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + epsilon) * norm
+    if np.abs(x).max() > np.finfo(np.float16).max:
+        row, channel = np.unravel_index(np.abs(x).argmax(), x.shape)
+        raise WeightFileError(
+            f"{path}: activations must be within binary16, not {x[row, channel]:g} of token {tokens[row]}, "
+            f"channel {channel}, behind {norm_tensor!r}"
+        )
+    return x.astype(np.float16)
 
 
 def _embedding(reader):

@@ -156,7 +156,9 @@ class QuantizedTensor:
 
         It is the scale itself where all groups that have a value agree.
         """
-        counts = np.where(self.used, np.add.reduceat(self.values != 0, range(0, self.shape[1], self.group_size), axis=1), 0)
+        counts = np.where(
+            self.used, np.add.reduceat(self.values != 0, range(0, self.shape[1], self.group_size), axis=1, dtype=np.int64), 0
+        )
         scales = self.magnitudes.astype(np.float64)
         mean = (counts * scales).sum(axis) / np.maximum(counts.sum(axis), 1)
         largest, least = (scales * self.used).max(axis), np.where(self.used, scales, np.inf).min(axis)
