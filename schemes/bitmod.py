@@ -25,9 +25,14 @@ def float16(x):
     return rounded
 
 
-def _hint(tensor):
-    """The narrowest integer format that holds a tensor's values, if there is one."""
-    return next((f"; int{bits} does" for bits in (3, 4, 5, 6, 8) if bits >= tensor.value_bits), "")
+_PLAIN = ("int3", "fp3", "int4", "fp4", "int5", "int6", "int8")
+"""Formats without special values, the narrowest first."""
+
+
+def _holds(name, tensor):
+    """Whether all values of a tensor are code points of a plain format."""
+    fmt = bitmod.Format[name.upper()]
+    return bool(np.isin(tensor.values, bitmod.code_points(fmt)).all()) if fmt.is_float else tensor.value_bits <= fmt.bits
 
 
 class BitMod(Scheme):
@@ -65,15 +70,17 @@ class BitMod(Scheme):
     def take(self, tensor, fmt, config):
         if tensor.has_minima:
             raise ValueError(f"{self.title} takes integers times a scale, without minima such as {tensor.source} has")
-        names = [name for name in self.formats if name.startswith("int") and self.takes(name, config)]
-        chosen = [name for name in names if int(name[3:]) >= tensor.value_bits and fmt in (None, name)]
+        names = [name for name in _PLAIN if self.takes(name, config)]
+        chosen = [name for name in names if fmt in (None, name) and _holds(name, tensor)]
         if not chosen:
-            asked = fmt or f"the engine, which has {', '.join(names) or 'no integers'},"
-            raise ValueError(f"{asked} does not hold integers of {tensor.values.min()} to {tensor.values.max()}{_hint(tensor)}")
+            asked = fmt or f"the engine, which has {', '.join(names)},"
+            better = next((f"; {name} does" for name in _PLAIN if _holds(name, tensor)), "")
+            raise ValueError(f"{asked} does not hold integers of {tensor.values.min()} to {tensor.values.max()}{better}")
         scales = tensor.scales_by(config.group_size)
         if scales is None:
             raise ValueError(f"scales are of groups of {tensor.group_size}, not {config.group_size}")
-        return bitmod.from_integers(tensor.values, chosen[0], scales, config.group_size, config.scale_bits), chosen[0]
+        return bitmod.from_integers(tensor.values, chosen[0], scales, config.group_size, config.scale_bits,
+                                    config.special_values), chosen[0]
 
     def suited(self, tensor):
         sizes = [size for size in reversed(bitmod.GROUP_SIZES) if tensor.scales_by(size) is not None]

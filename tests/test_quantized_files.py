@@ -35,7 +35,7 @@ def write_gguf(path, tensors, endian=gguf.GGUFEndian.LITTLE):
     return path
 
 
-@pytest.mark.parametrize("kind", [*INTEGER_TYPES, Type.TQ1_0, Type.TQ2_0])
+@pytest.mark.parametrize("kind", [*INTEGER_TYPES, Type.TQ1_0, Type.TQ2_0, Type.MXFP4])
 def test_codes_of_gguf_give_what_its_own_dequantizer_gives(tmp_path, kind):
     blocks = quantize(MATRIX, kind)
     path = write_gguf(tmp_path / "m.gguf", {"w": (blocks, kind)})
@@ -219,6 +219,7 @@ D, M, FIFTH = b"\x00\x38", b"\x00\xbc", b"\x01\x00\x01\x00"  # 0.5, -1, the fift
         (Type.Q5_0, D + FIFTH + b"\xa3" + bytes(15), {0: 1.5, 16: 5}),
         (Type.Q5_1, D + M + FIFTH + b"\xa3" + bytes(15), {0: 8.5, 16: 12}),
         (Type.Q8_0, D + b"\xfd" + bytes(31), {0: -1.5, 1: 0}),
+        (Type.MXFP4, b"\x7f\xa3" + bytes(15), {0: 1.5, 16: -1}),
         (Type.TQ2_0, b"\x86" + bytes(63) + D, {0: 0.5, 32: 0, 64: -0.5, 96: 0.5}),
         (Type.TQ1_0, b"\xb8" + bytes(51) + D, {0: 0.5, 32: -0.5, 64: 0, 96: 0, 128: -0.5}),
     ],

@@ -113,8 +113,8 @@ def test_integers_of_groups_are_exact_as_far_as_scale_codes_reach():
     exact = values * np.repeat(scales, 128, axis=1)
     np.testing.assert_array_equal(qweight.dequantize()[:2], exact[:2])
     assert qweight.scale_codes[2].tolist() == [1, 255, 1, 1] and (qweight.dequantize()[2] != exact[2]).any()
-    with pytest.raises(ValueError, match="fmt must be one of int3, int4, int5, int6, int8, not 'fp4'"):
-        bitmod.from_integers(values, "fp4", scales)
+    with pytest.raises(ValueError, match="fmt must be one of int3, int4, int5, int6, int8, fp3, fp4, not 'bitmod-fp4'"):
+        bitmod.from_integers(values, "bitmod-fp4", scales)
 
 
 @pytest.mark.parametrize("deviation, fmt, share", [(2e-5, "int8", 0.01), (1e-7, "int8", 0.01), (3000, "bitmod-fp4", 0.11)])
@@ -499,3 +499,29 @@ def test_activations_of_a_model_beyond_binary16_are_not_infinite(tmp_path):
         origin.startswith("synthetic (the model's cannot be had: ")
         and "must be within binary16, not 239923 of token 1, channel 1" in origin
     )
+
+
+def test_mxfp4_is_fp4_with_scales_that_are_powers_of_two(run, tmp_path):
+    weight = RNG.normal(0, 1, (4, 256)).astype("f4")
+    path = write_gguf(tmp_path / "m.gguf", {"w": (quantize(weight, Type.MXFP4), Type.MXFP4)})
+    result, stored = quantized(run, tmp_path, "bitmod", "--weights", path, "--tensor", "w", "--exact")
+    assert "as it is, from MXFP4, exactly" in result.output and (stored.fmt, stored.qweight.group_size) == ("fp4", 32)
+    np.testing.assert_array_equal(stored.qweight.dequantize(), load_tensor(path, "w"))
+    config = bitmod.BitModConfig(group_size=32)
+    x = RNG.normal(0, 1, (2, 256)).astype(np.float16)
+    np.testing.assert_allclose(bitmod.matmul(x, stored.qweight, config), x.astype(float) @ load_tensor(path, "w").T, atol=0.01)
+    refused = run(
+        "quantize",
+        "bitmod",
+        "--weights",
+        path,
+        "--tensor",
+        "w",
+        "--exact",
+        "--format",
+        "int4",
+        "-o",
+        tmp_path / "e.npz",
+        code=2,
+    ).stderr
+    assert "int4 does not hold integers of -12 to 12; fp4 does" in refused

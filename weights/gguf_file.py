@@ -13,7 +13,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 from gguf import GGUFEndian, GGUFReader
 from gguf.constants import GGML_QUANT_SIZES
-from gguf.quants import dequantize
+from gguf.quants import MXFP4, dequantize
 
 from .quantized import QuantizedTensor
 from .reader import Reader, WeightFileError
@@ -172,12 +172,19 @@ def _tq2_0(blocks):
     return 2, parts.reshape(len(blocks), -1), _halves(blocks, 64), 1, None
 
 
+def _mxfp4(blocks):
+    """E2M1 numbers in half units, 0 to 12, and a power of two: integers."""
+    points = np.array(MXFP4.kvalues, np.int8)[_nibbles(blocks[:, 1:])]
+    return 5, (points + 12).astype(np.uint8), MXFP4.e8m0_to_fp32_half(blocks[:, 0]), 12, None
+
+
 _LAYOUTS = {
     Type.Q4_0: lambda b: (4, _nibbles(b[:, 2:]), _halves(b, 0), 8, None),
     Type.Q4_1: lambda b: (4, _nibbles(b[:, 4:]), _halves(b, 0), 0, _halves(b, 2)),
     Type.Q5_0: lambda b: (5, _nibbles(b[:, 6:]) | _fifth(b[:, 2:6]), _halves(b, 0), 16, None),
     Type.Q5_1: lambda b: (5, _nibbles(b[:, 8:]) | _fifth(b[:, 4:8]), _halves(b, 0), 0, _halves(b, 2)),
     Type.Q8_0: lambda b: (8, b[:, 2:] ^ 128, _halves(b, 0), 128, None),
+    Type.MXFP4: _mxfp4,
     Type.TQ1_0: _tq1_0,
     Type.TQ2_0: _tq2_0,
 }

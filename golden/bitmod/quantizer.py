@@ -326,23 +326,27 @@ def mean_of(squares, lengths):
         return (partial / lengths.astype(np.float32)).astype(np.float16)
 
 
-def from_integers(values: np.ndarray, fmt: str, scales: np.ndarray, group_size: int = 128,
-                  scale_bits: int = 8) -> QuantizedWeight:
-    """Take integers that are quantized already.
+def from_integers(values: np.ndarray, fmt: str, scales: np.ndarray, group_size: int = 128, scale_bits: int = 8,
+                  special_values: Mapping[Format, Sequence[int]] | None = None) -> QuantizedWeight:
+    """Take code points that are quantized already.
 
     Parameters
     ----------
     values : integer array [N, K]
     fmt : str
-        An integer type of `FORMATS` that holds them, the most negative one included.
+        An integer type of `FORMATS` that holds them, the most negative one included; or ``fp3``, ``fp4``, without using special
+        values.
     scales : float32 [N, groups]
         Positive, or zero for a group of zeros. Where each row's are multiples, up to ``2**scale_bits - 1``, of one number, they
         are taken exactly; else a row's are rounded to ``2**scale_bits - 1`` steps of its largest, as :func:`quantize` does.
-    group_size, scale_bits : int
+    group_size, scale_bits, special_values
         As for :func:`quantize`.
     """
-    if fmt not in _INTEGERS:
-        raise ValueError(f"fmt must be one of {', '.join(_INTEGERS)}, not {fmt!r}")
+    known = _INTEGERS | _FLOATS
+    if fmt not in known:
+        raise ValueError(f"fmt must be one of {', '.join(known)}, not {fmt!r}")
+    number_format = known[fmt]
+    registers = _registers(number_format, special_values)
     _check_group_size(group_size)
     _check_scale_bits(scale_bits)
     values = np.asarray(values, np.int16)
@@ -351,11 +355,11 @@ def from_integers(values: np.ndarray, fmt: str, scales: np.ndarray, group_size: 
     with np.errstate(over="ignore"):
         first_level = scales.astype(np.float16)
     return QuantizedWeight(
-        group_fmts=(fmt,) * scales.shape[1], codes=encode(values, _INTEGERS[fmt]), values=values, scales=first_level,
+        group_fmts=(fmt,) * scales.shape[1], codes=encode(values, number_format), values=values, scales=first_level,
         selectors=np.zeros(scales.shape, np.uint8),
         scale_codes=np.where(exact[:, None], multiples, rounded["scale_codes"]).astype(np.uint8),
         channel_scales=np.where(exact, units, rounded["channel_scales"]), group_size=group_size, scale_bits=scale_bits,
-        special_values={})
+        special_values={number_format: registers} if registers else {})
 
 
 def values_of(codes: np.ndarray, group_fmts: Sequence[str], selectors: np.ndarray, group_size: int,
