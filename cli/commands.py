@@ -22,7 +22,7 @@ from .main import Failure
 from .recorded import RecordedCommand
 from .settings import make_config
 
-__all__ = ["operand_options", "quantize", "simulate", "verilog"]
+__all__ = ["activation_options", "operand_options", "quantize", "simulate", "verilog"]
 
 _LOG = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
@@ -62,6 +62,19 @@ def operand_options(command):
                    _tensor_option, _weights_option, _scheme_argument):
         requested = option(requested)
     return requested
+
+
+def activation_options(command):
+    """What a command needs beside that to compute a product."""
+    for option in (
+        click.option("--bias", metavar="NAME", help="A vector of the model file that the engine adds, if its scheme does so."),
+        click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "
+                     "RMS-normalised embeddings of real tokens from a model file."),
+        click.option("--tokens", metavar="M", type=click.IntRange(min=1),
+                     help="Activation rows to multiply. Default: all of --activations, else 1."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(cls=RecordedCommand)
@@ -149,13 +162,10 @@ def _warn(taken):
 
 @click.command(cls=RecordedCommand)
 @operand_options
-@click.option("--tokens", metavar="M", type=click.IntRange(min=1),
-              help="Activation rows to multiply. Default: all of --activations, else 1.")
-@click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "
-              "RMS-normalised embeddings of real tokens from a model file.")
+@activation_options
 @click.option("--seed", type=int, metavar="N", help="Seeds the power-up state. Default: the environment's SEED, or 1.")
 @_json_option
-def simulate(scheme, request, tokens, activations, seed, figures):
+def simulate(scheme, request, tokens, activations, bias, seed, figures):
     """Run a layer of a model file through the engine's RTL and compare every output, bit for bit.
 
     Quantizes and packs the tensor, compiles the RTL (the first time takes a while; then it is cached), runs it, and
@@ -169,8 +179,7 @@ def simulate(scheme, request, tokens, activations, seed, figures):
     seed = resolve_seed(seed)
     taken = operands.operand(scheme, request)
     config, fmt, qweight = taken.config, taken.fmt, taken.qweight
-    x, product, origin, derived = operands.product_of(scheme, taken, activations, tokens)
-    exact = _product(x, taken.weight)
+    exact, product, origin, derived = operands.product_of(scheme, taken, activations, tokens, bias)
     _warn(taken)
     _LOG.print(f"{scheme.title} {config.rows} x {config.cols} x {config.lanes}: generating and compiling the RTL "
                "(a minute or two the first time, then cached)")
@@ -243,11 +252,6 @@ def _figures(scheme, tensor, fmt, config, qweight, exact, result):
         "error_of_the_engine": result.error, "error_of_the_format": rms(result.product.reference - exact) / (rms(exact) or 1),
         "seconds": run.seconds, "cycles_per_second": result.cycles_per_second,
     }
-
-
-def _product(x, weight):
-    """What the layer gives without quantization; what is not finite counts as zero, as in the engine."""
-    return np.where(np.isfinite(x), x, 0).astype(np.float64) @ weight.astype(np.float64).T
 
 
 def _show(title, rows):

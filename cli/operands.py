@@ -227,20 +227,26 @@ def _stored(scheme, request):
 
 
 def _rows(text, reader, tensor):
-    """``A:B`` as rows of a tensor."""
+    """``A:B`` as rows of a tensor that has them."""
+    count = reader.shape(tensor)[-2] if len(reader.shape(tensor)) > 1 else 0
+    rows = _slice(text)
+    if text is not None and not 0 <= (rows.start or 0) < (count if rows.stop is None else rows.stop) <= count:
+        raise ValueError(f"--rows must be A:B with 0 <= A < B <= {count}, not {text!r}")
+    return rows
+
+
+def _slice(text):
+    """``A:B`` or None as a slice."""
     if text is None:
         return slice(None)
-    count = reader.shape(tensor)[-2] if len(reader.shape(tensor)) > 1 else 0
     try:
         start, stop = (int(part) if part else None for part in text.split(":"))
     except ValueError:
         raise ValueError(f"--rows must be A:B with integers, such as 0:64, not {text!r}") from None
-    if not 0 <= (start or 0) < (count if stop is None else stop) <= count:
-        raise ValueError(f"--rows must be A:B with 0 <= A < B <= {count}, not {text!r}")
     return slice(start or 0, stop)
 
 
-def product_of(scheme, taken: Operand, activations, tokens):
+def product_of(scheme, taken: Operand, activations=None, tokens=None, bias=None):
     """The product of a weight with activations, before anything is built.
 
     Parameters
@@ -249,26 +255,41 @@ def product_of(scheme, taken: Operand, activations, tokens):
     taken : Operand
     activations, tokens
         As of :func:`load_activations`.
+    bias : str or None
+        Name of a vector [N] in the weight's file that is added.
 
     Returns
     -------
-    x : float [M, K]
-        Columns as the weight's.
+    exact : float64 [M, N]
+        What the layer gives without quantization; activations that are not finite count as zero, as in the engine.
     product : Product
     origin : str
         Of the activations.
     derived : str
         What else was derived from them, if anything.
     """
-    k = taken.weight.shape[1]
-    x, origin = load_activations(taken.source["file"], taken.tensor, activations, tokens, k)
+    file, k = taken.source["file"], taken.weight.shape[1]
+    x, origin = load_activations(file, taken.tensor, activations, tokens, k)
     x = x if taken.order is None else x[:, taken.order]
+    added = None
+    if bias is not None:
+        added = weights.load_tensor(file, bias, ndim=1)[_slice(taken.source.get("rows"))]
+        if len(added) != len(taken.weight):
+            raise ValueError(
+                f"{file}: bias {bias!r} must have an element for each of {len(taken.weight)} rows, not {len(added)}"
+            )
     try:
         operand = scheme.activations(x, taken.config)
     except ValueError as error:
         raise ValueError(f"activations of {origin}: {error}") from None
-    terms, derived = scheme.derived(operand, taken.qweight, taken.config)
-    return x, scheme.product(operand, taken.qweight, taken.config, **terms), origin, derived
+    terms, derived = scheme.derived(operand, taken.qweight, taken.config, added)
+    exact = np.where(np.isfinite(x), x, 0).astype(np.float64) @ taken.weight.astype(np.float64).T
+    return (
+        exact + (0 if added is None else added),
+        scheme.product(operand, taken.qweight, taken.config, **terms),
+        origin,
+        derived,
+    )
 
 
 def load_activations(path, tensor, given, tokens, k):
@@ -333,7 +354,7 @@ def _within_binary16(x, origin):
 
 def save_arrays(path, scheme, qweight):
     """Arrays of a quantized weight, by the names of its fields, as an .npz file for NumPy."""
-    fields = scheme.to_fields(qweight)
+    fields = {**vars(qweight), **scheme.to_fields(qweight)}
     plain = {name: np.asarray(value) for name, value in fields.items() if value is not None and not isinstance(value, dict)}
     plain["codes"] = qweight.codes
     for fmt, values in fields.get("special_values", {}).items():

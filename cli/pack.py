@@ -11,7 +11,7 @@ from ..golden.streams import payload_bits
 from ..tools.outputs import write_whole
 from ..top import emit
 from . import operands
-from .commands import operand_options
+from .commands import activation_options, operand_options
 from .figures import save_figures
 from .recorded import RecordedCommand
 
@@ -20,13 +20,7 @@ __all__ = ["pack"]
 
 @click.command(cls=RecordedCommand)
 @operand_options
-@click.option(
-    "--tokens",
-    metavar="M",
-    type=click.IntRange(min=1),
-    help="Activation rows to multiply. Default: all of --activations, else 1.",
-)
-@click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default as of `simulate`.")
+@activation_options
 @click.option(
     "-o",
     "output",
@@ -35,7 +29,7 @@ __all__ = ["pack"]
     type=click.Path(path_type=Path),
     help="Where they go; made if missing.",
 )
-def pack(scheme, request, tokens, activations, output):
+def pack(scheme, request, tokens, activations, bias, output):
     """Write the words of every stream of an engine for a layer, those that must come out, and what they are.
 
     \b
@@ -49,7 +43,7 @@ def pack(scheme, request, tokens, activations, output):
     """
     taken = operands.operand(scheme, request)
     config, qweight = taken.config, taken.qweight
-    _, product, origin, derived = operands.product_of(scheme, taken, activations, tokens)
+    _, product, origin, derived = operands.product_of(scheme, taken, activations, tokens, bias)
     engine, name = scheme.component("engine", config)
     (m, n), tiles = product.y.shape, config.tiles(*product.y.shape)
     streams = {}

@@ -231,9 +231,16 @@ class Scheme(Priced):
     def activations(self, x: np.ndarray, config: EngineConfig) -> Any:
         """Float [M, K] as the operand that the engine takes."""
 
-    def derived(self, x: Any, qweight: Any, config: EngineConfig) -> tuple[Mapping[str, Any], str]:
-        """Further terms of :meth:`product` that an engine of this config needs, from the product itself; and how, in words."""
+    def derived(
+        self, x: Any, qweight: Any, config: EngineConfig, bias: np.ndarray | None = None
+    ) -> tuple[Mapping[str, Any], str]:
+        """Further terms of :meth:`product` that an engine of this config needs, from the product itself; and how, in words.
+
+        A ``bias`` [N] becomes one of them, or is refused by a scheme whose engines add none.
+        """
         del x, qweight, config
+        if bias is not None:
+            raise ValueError(f"--bias is for engines that add one, which {self.title}'s leave to what comes behind")
         return {}, ""
 
     @abstractmethod

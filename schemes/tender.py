@@ -64,15 +64,17 @@ class Tender(Scheme):
         chunk_size = max(256 // config.rows, 1) * config.rows
         return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, chunk_size, channel_bias=False)
 
-    def derived(self, x, qweight, config):
+    def derived(self, x, qweight, config, bias=None):
         """Divisors that bring the largest result of each chunk and channel to the end of the output's range."""
+        terms = {} if bias is None else {"bias": bias}
         if not config.requantizes:
-            return {}, ""
-        exact = tender.reference(x, qweight)
+            return terms, ""
+        exact = tender.reference(x, qweight) + (0 if bias is None else bias)
         unsigned = config.output.startswith("u")
         largest = (exact if unsigned else np.abs(exact)).max(axis=1)
         divisors = np.maximum(largest / ((1 << config.output_bits - (not unsigned)) - 1), tender.SMALLEST_DIVISOR)
-        return {"divisors": divisors.astype(np.float32)}, f"divisors for {config.output} results, from their own largest ones"
+        terms["divisors"] = divisors.astype(np.float32)
+        return terms, f"divisors for {config.output} results, from their own largest ones"
 
     def product(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
         """``correction`` [C, N], ``bias`` [N], ``divisors`` [C, N] as of :func:`subbyte.golden.tender.matmul`."""

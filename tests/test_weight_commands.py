@@ -525,3 +525,21 @@ def test_mxfp4_is_fp4_with_scales_that_are_powers_of_two(run, tmp_path):
         code=2,
     ).stderr
     assert "int4 does not hold integers of -12 to 12; fp4 does" in refused
+
+
+@pytest.mark.parametrize("output", ["float32", "int8"])
+def test_a_bias_is_added_by_engines_that_do_so(run, tmp_path, output):
+    bias = np.linspace(-50, 50, 6).astype("f4")
+    np.savez(tmp_path / "m.npz", w=RNG.normal(0, 1, (6, 32)), b=bias, short=bias[:2])
+    entry, settings = scheme("tender"), ("bits_w=8", "bits_a=8", f"output={output}")
+    taken = operands.operand(entry, operands.Request(str(tmp_path / "m.npz"), "w", "1:4", settings=settings))
+    exact, product, _, _ = operands.product_of(entry, taken, tokens=2, bias="b")
+    plain, _, _, _ = operands.product_of(entry, taken, tokens=2)
+    np.testing.assert_allclose(exact - plain, np.broadcast_to(bias[1:4], (2, 3)))
+    np.testing.assert_allclose(product.y * product.unit, exact, atol=0.5)
+    arguments = ["--weights", tmp_path / "m.npz", "--tensor", "w", "--bias"]
+    assert (
+        "bias 'short' must have an element for each of 6 rows, not 2"
+        in run("simulate", "tender", *arguments, "short", code=2).stderr
+    )
+    assert "--bias is for engines that add one, which RSR's leave" in run("simulate", "rsr", *arguments, "b", code=2).stderr
