@@ -543,3 +543,22 @@ def test_a_bias_is_added_by_engines_that_do_so(run, tmp_path, output):
         in run("simulate", "tender", *arguments, "short", code=2).stderr
     )
     assert "--bias is for engines that add one, which RSR's leave" in run("simulate", "rsr", *arguments, "b", code=2).stderr
+
+
+def test_codes_in_wide_integers_and_types_that_are_no_numbers(run, tmp_path):
+    np.savez(
+        tmp_path / "m.npz",
+        w=TRITS.astype(np.int64),
+        wide=np.full((2, 4), 300),
+        byte=np.zeros((2, 4), "V1"),
+        z=np.ones((2, 2), "c8"),
+    )
+    _, stored = quantized(run, tmp_path, "rsr", "--weights", tmp_path / "m.npz", "--tensor", "w", "--exact")
+    np.testing.assert_array_equal(stored.qweight.values, TRITS)
+    for name, message in (
+        ("wide", "tensor 'wide', int64: codes must be within -128 to 127, or 0 to 255, not reach 0 and 300"),
+        ("byte", "tensor 'byte' must be F16, BF16, F32 or F64, not void of 1 bytes"),
+        ("z", "tensor 'z' must be F16, BF16, F32 or F64, not complex64"),
+    ):
+        arguments = ["--weights", tmp_path / "m.npz", "--tensor", name, "-o", tmp_path / "q.npz"]
+        assert message in run("quantize", "bitmod", *arguments, code=2).stderr

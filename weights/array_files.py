@@ -207,18 +207,18 @@ class Npy(_ArrayFile):
 
 
 def _npy_header(file):
-    """Type and shape of a .npy file's array; None for what is no array of numbers."""
+    """Type and shape of a .npy file's array; None for objects and texts."""
     try:
         version = np.lib.format.read_magic(file)
     except ValueError:
         return None
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
-    if dtype.kind in "fiub":
-        return dtype.name, shape
-    return ("bfloat16", shape) if dtype.kind == "V" and dtype.itemsize == 2 else None
+    if dtype.kind == "V":  # NumPy writes types that are not its own without a name
+        return "bfloat16" if dtype.itemsize == 2 else f"void of {dtype.itemsize} bytes", shape
+    return (dtype.name, shape) if dtype.kind in "fiubc" else None
 
 
 def _numbers(array):
     """In this machine's byte order; bfloat16, which NumPy writes as two bytes without a meaning, as its bits."""
-    return array.view("<u2") if array.dtype.kind == "V" else array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.view("<u2") if array.dtype == "V2" else array.astype(array.dtype.newbyteorder("="), copy=False)

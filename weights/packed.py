@@ -17,6 +17,8 @@ __all__ = ["FLOATS", "Array", "Layer", "find_layers"]
 
 FLOATS = ("F16", "BF16", "F32", "F64", "float16", "float32", "float64", "bfloat16")
 """Types of numbers, as safetensors and NumPy name them."""
+_INTEGERS = ("I8", "U8", "int8", "uint8", "int16", "int32", "int64")
+"""Types of codes; NumPy's wider ones, too, since they are what its functions give."""
 _SCALES = ("_scale", "_scales", ".scale", ".scales")
 _ZEROS = ("_zero", "_zeros", ".zero", ".zeros")
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
@@ -237,11 +239,11 @@ def _find_bitnet(name, arrays):
 
 def _find_integers(name, arrays):
     array = arrays[name]
-    if not _is_bytes(array):
+    if not _is_codes(array):
         return None
     names = {"weight": name}
     stems = [name, name.removesuffix(".weight")]
-    if sum(map(_is_bytes, arrays.values())) == 1:
+    if sum(map(_is_codes, arrays.values())) == 1:
         stems.append("")  # the only one: what is called `scales` is its own
     for role, suffixes in (("scale", _SCALES), ("zero", _ZEROS)):
         candidates = [stem + suffix if stem else suffix[1:] for stem in stems for suffix in suffixes]
@@ -250,5 +252,5 @@ def _find_integers(name, arrays):
     return name, Integers, array.shape, names
 
 
-def _is_bytes(array):
-    return array.dtype in ("I8", "U8", "int8", "uint8") and len(array.shape) == 2
+def _is_codes(array):
+    return array.dtype in _INTEGERS and len(array.shape) == 2
