@@ -277,3 +277,13 @@ def test_scales_and_zeros_by_any_usual_name(tmp_path, names):
         zeros = np.zeros((4, 2))
     expected = (codes - np.repeat(zeros.astype(int), 4, axis=1)) * np.repeat(scales, 4, axis=1)
     np.testing.assert_array_equal(tensor.dequantize(), expected)
+
+
+def test_gptq_without_act_order_needs_no_g_idx(tmp_path):
+    arrays, weight = gptq(32, 64, 4, 32)
+    (tmp_path / "quantize_config.json").write_text(json.dumps({"desc_act": False, "group_size": 32, "bits": 4}))
+    save_file({**arrays, "l.g_idx": np.zeros(64, np.int32)}, tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(load_tensor(tmp_path, "l.weight"), weight)
+    del arrays["l.g_idx"]
+    save_file(arrays, tmp_path / "other.safetensors")
+    np.testing.assert_array_equal(load_tensor(tmp_path / "other.safetensors", "l.weight"), weight)

@@ -99,7 +99,7 @@ class Gptq(Layer):
         groups, order = scales.shape[1], None
         size = self.settings.get("group_size") or 0
         size = size if 0 < size <= k and -(-k // size) == groups else -(-k // groups)
-        if "g_idx" in self.parts:
+        if "g_idx" in self.parts and self.settings.get("desc_act") is not False:  # else some files hold nothing but zeros there
             index = self._read("g_idx").astype(np.int64)
             if not np.array_equal(index, np.arange(k) // size):
                 order = np.argsort(index, kind="stable")
