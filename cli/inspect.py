@@ -104,5 +104,6 @@ def _verdict(entry):
     if not entry["losses"]:
         return "no matrix"
     if entry["exact"]:
-        return f"exactly: {', '.join(entry['exact'])}"
+        lost = entry["losses"][entry["nearest"]]
+        return f"exactly: {', '.join(entry['exact'])}" + (f"; {lost:.2%} lost when it was quantized" if lost else "")
     return f"nearest: {entry['nearest']}, loss {entry['losses'][entry['nearest']]:.2%}"

@@ -335,7 +335,9 @@ def test_inspect_says_what_is_in_a_file_and_who_takes_it(run, tmp_path):
 def test_inspect_of_what_was_quantized(run, tmp_path):
     quantized(run, tmp_path, "bitmod", "--weights", SLICE, "--tensor", "weight")
     result = run("inspect", tmp_path / "q.safetensors")
-    assert result.output.startswith("weight  bitmod, bitmod-fp4 64 x 576 ")
+    assert (
+        result.output.startswith("weight  bitmod, bitmod-fp4 64 x 576 ") and "9.72% lost when it was quantized" in result.output
+    )
 
 
 def with_type(path, name, number):
