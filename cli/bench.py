@@ -12,6 +12,7 @@ import numpy as np
 from ..schemes import engines, scheme
 from ..sim.engine_run import EngineModel, rms
 from ..tools.toolchain import build_root
+from ..weights import load_tensor
 from ..weights.smollm2 import ModelUnavailable, fetch_model
 from . import operands
 
@@ -77,7 +78,7 @@ def _layer_table(scheme, path):
         config = scheme.Config(**settings)
         model = EngineModel(scheme, config)
         for tensor in _LAYERS:
-            weight = operands.load_weight(path, tensor)
+            weight = load_tensor(path, tensor)
             qweight = scheme.quantize(weight, scheme.formats[0], config)
             for tokens in _TOKENS:
                 x, _ = operands.load_activations(path, tensor, None, tokens, weight.shape[1])

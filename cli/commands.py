@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands: they read what the user typed, call the library, and show what came out."""
 
+import functools
 import sys
 from pathlib import Path
 
@@ -10,18 +11,18 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ..hdl.target import ASIC
-from ..schemes import scheme
+from ..hdl.target import ASIC, TARGETS
+from ..schemes import save, scheme
 from ..sim.cocotb_run import resolve_seed
 from ..sim.engine_run import EngineModel, rms
 from ..top import emit
-from . import operands
+from . import operands, whole_model
 from .figures import save_figures
 from .main import Failure
 from .recorded import RecordedCommand
 from .settings import make_config
 
-__all__ = ["quantize", "simulate", "verilog"]
+__all__ = ["activation_options", "operand_options", "quantize", "simulate", "verilog"]
 
 _LOG = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
@@ -34,26 +35,46 @@ def _scheme(context, parameter, value):
 _scheme_argument = click.argument("scheme", metavar="SCHEME", callback=_scheme)
 _set_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
                            help="A parameter of the engine; repeat for more. An unknown one lists all.")
-_format_option = click.option("--format", "fmt", metavar="NAME", help="Weight format; an unknown one lists all. "
-                              "Default: the first that the engine takes.")
+_format_option = click.option("--format", "fmt", metavar="NAME", help="Weight format; an unknown one lists all. Default: "
+                              "codes that the file holds, if the engine takes them; else the first format that it takes.")
 _group_option = click.option("--group-size", metavar="N", help="Weights that share a scale: --set group_size=N.")
 _weights_option = click.option("--weights", "path", metavar="FILE", required=True,
-                               help="A .gguf, .safetensors or .npz file.")
-_tensor_option = click.option("--tensor", metavar="NAME", required=True, help="A two-dimensional tensor in it.")
+                               help="GGUF, safetensors, npz or npy; a checkpoint's folder or index; what `quantize` wrote.")
+_tensor_option = click.option("--tensor", metavar="NAME", help="A matrix in it; `subbyte inspect FILE` lists them.")
 _json_option = click.option("--json", "figures", metavar="FILE", type=click.Path(path_type=Path),
                             help="Write the figures to a file as well.")
 _rows_option = click.option("--rows", metavar="A:B", help="Output channels A to B-1 of the tensor only.")
+_expert_option = click.option("--expert", metavar="I", type=int, help="Which matrix of a tensor of experts.")
+_exact_option = click.option("--exact", is_flag=True, help="Refuse a tensor that would lose anything.")
+_prescale_option = click.option("--prescale", is_flag=True, help="Multiply the tensor by a power of two that suits binary16, "
+                                "and take it back in the scales.")
 
 
-def _operand_options(command):
-    """What a command needs that quantizes a tensor."""
-    for option in (_set_option, _group_option, _format_option, _rows_option, _tensor_option, _weights_option, _scheme_argument):
+def operand_options(command):
+    """What a command needs that quantizes a tensor, given to it as a `Request`."""
+    @functools.wraps(command)
+    def requested(scheme, path, tensor, rows, expert, fmt, group_size, settings, exact, prescale, **options):
+        if group_size is not None:
+            settings = (*settings, f"group_size={group_size}")
+        return command(scheme, operands.Request(path, tensor, rows, expert, fmt, tuple(settings), exact, prescale), **options)
+
+    for option in (_prescale_option, _exact_option, _set_option, _group_option, _format_option, _expert_option, _rows_option,
+                   _tensor_option, _weights_option, _scheme_argument):
+        requested = option(requested)
+    return requested
+
+
+def activation_options(command):
+    """What a command needs beside that to compute a product."""
+    for option in (
+        click.option("--bias", metavar="NAME", help="A vector of the model file that the engine adds, if its scheme does so."),
+        click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "
+                     "RMS-normalised embeddings of real tokens from a model file."),
+        click.option("--tokens", metavar="M", type=click.IntRange(min=1),
+                     help="Activation rows to multiply. Default: all of --activations, else 1."),
+    ):
         command = option(command)
     return command
-
-
-def _config(scheme, settings, group_size):
-    return make_config(scheme.Config, [*settings, *([f"group_size={group_size}"] if group_size is not None else [])])
 
 
 @click.command(cls=RecordedCommand)
@@ -63,7 +84,7 @@ def _config(scheme, settings, group_size):
               help="What to generate; `subbyte list` names the parts.")
 @click.option("--name", metavar="NAME", help="Of the top module, and the first part of every other module's, so that several "
               "configurations fit into one design. Default: <scheme>_<part>.")
-@click.option("--target", metavar="asic|fpga", default=ASIC, show_default=True,
+@click.option("--target", metavar="|".join(TARGETS), default=ASIC, show_default=True,
               help="Spelling of the arithmetic: for gates, or for carry chains and multipliers; answers are the same.")
 @click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
               help="Write FILE.v and, beside it, its manifest FILE.json; anything else is a folder for them. "
@@ -88,48 +109,63 @@ def verilog(scheme, settings, part, name, target, output):
 
 
 @click.command(cls=RecordedCommand)
-@_operand_options
-@click.option("-o", "output", metavar="FILE.npz", required=True, type=click.Path(path_type=Path),
-              help="Where the codes, scales and formats go.")
+@operand_options
+@click.option("--all", "everything", is_flag=True, help="All linear layers of the model; what an interrupted run "
+              "left is not done again.")
+@click.option("-o", "output", metavar="FILE.safetensors", required=True, type=click.Path(path_type=Path),
+              help="Where codes, scales and what they are go; `simulate`, `pack` and `inspect` read it. An .npz file gets the "
+                   "arrays alone.")
 @_json_option
-def quantize(scheme, path, tensor, rows, fmt, group_size, settings, output, figures):
+def quantize(scheme, request, everything, output, figures):
     """Quantize a tensor of a model file, and say what it costs and loses.
+
+    What the file holds quantized already is taken with its codes, if the engine has a format for them.
 
     \b
     Example:
       subbyte quantize {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
-          --tensor blk.0.attn_q.weight --format {format} -o attn_q.npz
+          --tensor blk.0.attn_q.weight --format {format} -o attn_q.safetensors
     """
-    config = _config(scheme, settings, group_size)
-    fmt = scheme.format_for(fmt, config)
-    weight = operands.load_weight(path, tensor, rows)
-    qweight = scheme.quantize(weight, fmt, config)
-    operands.save_quantized(output, qweight)
-    error = qweight.dequantize() - weight
+    if output.suffix not in (".safetensors", ".npz") or everything and output.suffix == ".npz":
+        raise ValueError(f"-o must name a .safetensors file{'' if everything else ', or an .npz file'}, not {str(output)!r}")
+    if everything:
+        whole_model.quantize(scheme, request, output, figures, _LOG)
+        return
+    taken = operands.operand(scheme, request)
+    qweight, weight, error = taken.qweight, taken.weight, taken.error
+    if output.suffix == ".npz":
+        operands.save_arrays(output, scheme, qweight)
+    else:
+        save(output, taken.stored(scheme))
     if figures is not None:
         save_figures(figures, {
-            "scheme": scheme.name, "tensor": tensor, "shape": list(weight.shape), "format": fmt,
-            "bits_per_weight": qweight.bits_per_weight, "error_rms": rms(error), "weight_rms": rms(weight),
-            "error_largest": np.abs(error).max(), "written": str(output)})
-    _show(f"{tensor} of {Path(path).name}", [
+            "scheme": scheme.name, "tensor": taken.tensor, "shape": list(weight.shape), "type": taken.source.get("type"),
+            "format": taken.fmt, "taken": taken.taken, "bits_per_weight": qweight.bits_per_weight,
+            "error_rms": rms(error), "weight_rms": rms(weight), "error_largest": np.abs(error).max(),
+            "warnings": taken.warnings, "written": str(output)})
+    _show(f"{taken.tensor} of {Path(request.path).name}", [
         ("weights", f"N x K = {weight.shape[0]} x {weight.shape[1]}"),
-        ("format", f"{fmt}, {scheme.shared(config)}"),
+        ("taken", taken.taken),
+        ("format", f"{taken.fmt}, {scheme.shared(taken.config)}"),
         ("bits per weight", f"{qweight.bits_per_weight:.3f}"),
         ("error, rms", f"{rms(error):.3e} ({rms(error) / (rms(weight) or 1):.2%} of the weights' rms)"),
         ("error, largest", f"{np.abs(error).max():.3e}"),
         ("written", output),
     ])
+    _warn(taken)
+
+
+def _warn(taken):
+    for line in taken.warnings:
+        _LOG.print(f"warning: {line}")
 
 
 @click.command(cls=RecordedCommand)
-@_operand_options
-@click.option("--tokens", metavar="M", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Activation rows to multiply.")
-@click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "
-              "RMS-normalised embeddings of real tokens from a model file.")
+@operand_options
+@activation_options
 @click.option("--seed", type=int, metavar="N", help="Seeds the power-up state. Default: the environment's SEED, or 1.")
 @_json_option
-def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, activations, seed, figures):
+def simulate(scheme, request, tokens, activations, bias, seed, figures):
     """Run a layer of a model file through the engine's RTL and compare every output, bit for bit.
 
     Quantizes and packs the tensor, compiles the RTL (the first time takes a while; then it is cached), runs it, and
@@ -141,13 +177,10 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
           --tensor blk.0.ffn_up.weight --tokens 8
     """
     seed = resolve_seed(seed)
-    config = _config(scheme, settings, group_size)
-    fmt = scheme.format_for(fmt, config)
-    weight = operands.load_weight(path, tensor, rows)
-    x, origin = operands.load_activations(path, tensor, activations, tokens, weight.shape[1])
-    exact, x = _product(x, weight), scheme.activations(x, config)
-    qweight = scheme.quantize(weight, fmt, config)
-    product = scheme.product(x, qweight, config)  # refuses operands that do not fit, before anything is built
+    taken = operands.operand(scheme, request)
+    config, fmt, qweight = taken.config, taken.fmt, taken.qweight
+    exact, product, origin, derived = operands.product_of(scheme, taken, activations, tokens, bias)
+    _warn(taken)
     _LOG.print(f"{scheme.title} {config.rows} x {config.cols} x {config.lanes}: generating and compiling the RTL "
                "(a minute or two the first time, then cached)")
     model = EngineModel(scheme, config)
@@ -155,8 +188,11 @@ def simulate(scheme, path, tensor, rows, fmt, group_size, settings, tokens, acti
     with _progress() as progress:
         result = model.run(product, progress=progress, seed=seed)
     if figures is not None:
-        save_figures(figures, _figures(scheme, tensor, fmt, config, qweight, exact, result))
-    _show(f"{tensor} of {Path(path).name}", _summary(scheme, fmt, origin, config, qweight, exact, result))
+        save_figures(figures, {**_figures(scheme, taken.tensor, fmt, config, qweight, exact, result), "taken": taken.taken,
+                               "warnings": taken.warnings})
+    rows = _summary(scheme, fmt, origin, config, qweight, exact, result)
+    rows[1:1] = [("weights", taken.taken), *([("derived", derived)] if derived else [])]
+    _show(f"{taken.tensor} of {Path(request.path).name}", rows)
     if result.run.folder:
         _LOG.print(f"traces are in {result.run.folder}")
     if result.problems:
@@ -216,11 +252,6 @@ def _figures(scheme, tensor, fmt, config, qweight, exact, result):
         "error_of_the_engine": result.error, "error_of_the_format": rms(result.product.reference - exact) / (rms(exact) or 1),
         "seconds": run.seconds, "cycles_per_second": result.cycles_per_second,
     }
-
-
-def _product(x, weight):
-    """What the layer gives without quantization; what is not finite counts as zero, as in the engine."""
-    return np.where(np.isfinite(x), x, 0).astype(np.float64) @ weight.astype(np.float64).T
 
 
 def _show(title, rows):

@@ -24,6 +24,8 @@ __all__ = ["Failure", "main"]
 COMMANDS = {
     "verilog": ("commands", "Generate an engine, or one of its parts, as Verilog-2005."),
     "quantize": ("commands", "Quantize a tensor of a model file, and say what it costs and loses."),
+    "inspect": ("inspect", "Say what a model file holds, and which scheme takes it with what loss."),
+    "pack": ("pack", "Write the words of an engine's streams for a layer, and what they are."),
     "simulate": ("commands", "Run a layer of a model file through the engine's RTL, bit for bit."),
     "area": ("area", "Map designs to a cell library: area, period, and what a MAC costs."),
     "fpga": ("fpga", "Synthesize, place and route for an FPGA; bitstreams for boards."),

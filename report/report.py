@@ -18,6 +18,7 @@ import jinja2
 from ..schemes import engines
 from ..synth.fpga_results import FpgaReport, FpgaRow
 from ..synth.results import OK, AreaReport, AreaRow
+from ..tools.outputs import write_whole
 from . import bars, plots
 
 __all__ = ["README_MARKS", "Report", "Table", "readme_plot", "readme_table", "write", "write_readme"]
@@ -306,9 +307,8 @@ def write_readme(report: Report, readme, plot):
     if not end:
         raise ValueError(f"{readme} must hold the lines {README_MARKS[0]!r} and {README_MARKS[1]!r}")
     text, drawing = f"{before}{start}\n{readme_table(report)}{end}{after}", readme_plot(report)
-    plot.parent.mkdir(parents=True, exist_ok=True)
-    plot.write_text(drawing, encoding="utf-8")
-    readme.write_text(text, encoding="utf-8")
+    write_whole(plot, drawing)
+    write_whole(readme, text)
 
 
 def to_html(report: Report) -> str:
@@ -339,8 +339,7 @@ def write(report: Report, folder) -> list[Path]:
     if not any(part.rows for part in (*report.area, *report.fpga)):
         raise ValueError("area and fpga must hold at least one row: run `subbyte area --json FILE` first")
     folder, written = Path(folder), []
-    folder.mkdir(parents=True, exist_ok=True)
     for name, make in (("report.html", to_html), ("report.md", to_markdown), ("report.json", to_json)):
-        (folder / name).write_text(make(report), encoding="utf-8")
+        write_whole(folder / name, make(report))
         written.append(folder / name)
     return written

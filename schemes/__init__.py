@@ -8,7 +8,8 @@ from importlib import import_module
 from ..tools.hints import near
 from .contract import Part, Priced, Product, Scheme
 
-__all__ = ["ENGINES_EXAMPLE", "NAMES", "Part", "Priced", "Product", "Scheme", "engines", "priced", "scheme"]
+__all__ = ["ENGINES_EXAMPLE", "NAMES", "Part", "Priced", "Product", "Scheme", "Stored", "engines", "load", "priced", "save",
+           "scheme", "stored_tensors"]
 
 NAMES = ("bitmod", "tender", "rsr", "baselines")
 
@@ -41,3 +42,10 @@ def scheme(name: str) -> Scheme:
     if name not in names:
         raise ValueError(f"scheme must be one of {', '.join(names)}, not {name!r}{near(name, names)}")
     return priced(name)
+
+
+def __getattr__(name):
+    """What reads and writes files is imported when it is used."""
+    if name in ("Stored", "load", "save", "stored_tensors"):
+        return getattr(import_module(".stored", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

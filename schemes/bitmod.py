@@ -25,6 +25,16 @@ def float16(x):
     return rounded
 
 
+_PLAIN = ("int3", "fp3", "int4", "fp4", "int5", "int6", "int8")
+"""Formats without special values, the narrowest first."""
+
+
+def _holds(name, tensor):
+    """Whether all values of a tensor are code points of a plain format."""
+    fmt = bitmod.Format[name.upper()]
+    return bool(np.isin(tensor.values, bitmod.code_points(fmt)).all()) if fmt.is_float else tensor.value_bits <= fmt.bits
+
+
 class BitMod(Scheme):
     """One bit-serial PE takes every data type."""
 
@@ -33,6 +43,7 @@ class BitMod(Scheme):
     paper = "BitMoD, HPCA 2025"
     colours = "#4477aa", "#77aadd"
     Config = bitmod.BitModConfig
+    Weight = bitmod.QuantizedWeight
     formats = ("bitmod-fp4", *(name for name in bitmod.FORMATS if name != "bitmod-fp4"))
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
@@ -52,9 +63,46 @@ class BitMod(Scheme):
     def takes(self, fmt, config):
         return any(taken.name.lower() in fmt for taken in config.formats)
 
-    def quantize(self, weight, fmt, config):
+    def quantize(self, weight, fmt, config, prescale=0):
         return bitmod.quantize(weight, fmt, group_size=config.group_size, scale_bits=config.scale_bits,
-                               special_values=config.special_values)
+                               special_values=config.special_values, prescale=prescale)
+
+    def take(self, tensor, fmt, config):
+        if tensor.has_minima:
+            raise ValueError(f"{self.title} takes integers times a scale, without minima such as {tensor.source} has")
+        names = [name for name in _PLAIN if self.takes(name, config)]
+        chosen = [name for name in names if fmt in (None, name) and _holds(name, tensor)]
+        if not chosen:
+            asked = fmt or f"the engine, which has {', '.join(names)},"
+            better = next((f"; {name} does" for name in _PLAIN if _holds(name, tensor)), "")
+            raise ValueError(f"{asked} does not hold integers of {tensor.values.min()} to {tensor.values.max()}{better}")
+        scales = tensor.scales_by(config.group_size)
+        if scales is None:
+            raise ValueError(f"scales are of groups of {tensor.group_size}, not {config.group_size}")
+        return bitmod.from_integers(tensor.values, chosen[0], scales, config.group_size, config.scale_bits,
+                                    config.special_values), chosen[0]
+
+    def suited(self, tensor):
+        sizes = [size for size in reversed(bitmod.GROUP_SIZES) if tensor.scales_by(size) is not None]
+        return {"group_size": 128 if 128 in sizes else sizes[0]} if sizes else {}
+
+    def prescale(self, weight):
+        return bitmod.prescale_for(weight)
+
+    def losses(self, weight, qweight):
+        return bitmod.losses(weight, qweight)
+
+    def to_fields(self, qweight):
+        """Without the values, which the codes give."""
+        special_values = {fmt.name: values for fmt, values in qweight.special_values.items()}
+        fields = {**super().to_fields(qweight), "special_values": special_values}
+        return {name: value for name, value in fields.items() if name != "values"}
+
+    def from_fields(self, fields):
+        special_values = {bitmod.Format[name]: tuple(values) for name, values in fields["special_values"].items()}
+        told = {name: fields[name] for name in ("codes", "group_fmts", "selectors", "group_size")}
+        values = bitmod.values_of(**told, special_values=special_values)
+        return super().from_fields({**fields, "special_values": special_values, "values": values})
 
     def activations(self, x, config):
         return float16(x)

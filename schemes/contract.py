@@ -7,12 +7,15 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..golden.config import EngineConfig
 from ..golden.schedule import Timeline
+
+if TYPE_CHECKING:
+    from ..weights.quantized import QuantizedTensor
 
 __all__ = ["KINDS", "Part", "Priced", "Product", "Scheme", "describe_config"]
 
@@ -152,8 +155,8 @@ class Scheme(Priced):
 
     Attributes
     ----------
-    Config : type
-        An :class:`~subbyte.golden.config.EngineConfig`.
+    Config, Weight : type
+        An :class:`~subbyte.golden.config.EngineConfig`, and the dataclass that :meth:`quantize` gives.
     idea, paper : str
         The idea in a line, and where it is from.
     formats : tuple of str
@@ -169,6 +172,7 @@ class Scheme(Priced):
     """
 
     Config: type[EngineConfig]
+    Weight: type
     idea: str
     paper: str
     formats: tuple[str, ...]
@@ -185,9 +189,59 @@ class Scheme(Priced):
     def quantize(self, weight: np.ndarray, fmt: str, config: EngineConfig) -> Any:
         """Float weight [N, K] in a format: has ``shape``, ``codes``, ``bits_per_weight``, ``dequantize()``."""
 
+    def take(self, tensor: "QuantizedTensor", fmt: str | None, config: EngineConfig) -> tuple[Any, str]:
+        """What a file holds quantized, with its codes as they are and scales as near as the format has them; and the format.
+
+        Without a format the narrowest one that the engine takes.
+
+        Raises
+        ------
+        ValueError
+            If the codes are none of this format's, or of this scheme's; it says why.
+        """
+        raise ValueError(f"{self.title} has no format for codes of files")
+
+    def suited(self, tensor: "QuantizedTensor") -> Mapping[str, Any]:
+        """Parameters of a config that takes the tensor as it is, so far as they are no question of size."""
+        del tensor
+        return {}
+
+    def prescale(self, weight: np.ndarray) -> int | None:
+        """The exponent that suits a weight, for :meth:`quantize` to take as ``prescale``; None: nothing here needs that.
+
+        The weight is multiplied by that power of two first, exactly, and what scales its codes divided by it.
+        """
+        del weight
+        return None
+
+    def losses(self, weight: np.ndarray, qweight: Any) -> list[str]:
+        """What a user must hear of a quantization that the format's range spoils; a line each."""
+        del weight, qweight
+        return []
+
+    def to_fields(self, qweight: Any) -> Mapping[str, Any]:
+        """A quantized weight as arrays and what JSON holds, by the names of its fields."""
+        return {item.name: getattr(qweight, item.name) for item in dataclasses.fields(qweight)}
+
+    def from_fields(self, fields: Mapping[str, Any]) -> Any:
+        """Undo :meth:`to_fields`, given lists for tuples."""
+        return self.Weight(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+
     @abstractmethod
     def activations(self, x: np.ndarray, config: EngineConfig) -> Any:
         """Float [M, K] as the operand that the engine takes."""
+
+    def derived(
+        self, x: Any, qweight: Any, config: EngineConfig, bias: np.ndarray | None = None
+    ) -> tuple[Mapping[str, Any], str]:
+        """Further terms of :meth:`product` that an engine of this config needs, from the product itself; and how, in words.
+
+        A ``bias`` [N] becomes one of them, or is refused by a scheme whose engines add none.
+        """
+        del x, qweight, config
+        if bias is not None:
+            raise ValueError(f"--bias is for engines that add one, which {self.title}'s leave to what comes behind")
+        return {}, ""
 
     @abstractmethod
     def product(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> Product:

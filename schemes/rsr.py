@@ -21,6 +21,7 @@ class Rsr(Scheme):
     paper = "RSR, arXiv 2411.06360"
     colours = "#228833", "#7fc97f"
     Config = rsr.RsrConfig
+    Weight = rsr.QuantizedWeight
     formats = ("ternary-tensor", "ternary-channel")  # by their absolute mean
     corners = (
         {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "product_stages": 1},
@@ -40,6 +41,20 @@ class Rsr(Scheme):
 
     def quantize(self, weight, fmt, config):
         return rsr.quantize(weight, config.granularity)
+
+    def take(self, tensor, fmt, config):
+        if tensor.has_minima:
+            raise ValueError(f"{self.title} takes -1, 0, 1 times a scale, without minima such as {tensor.source} has")
+        if not tensor.is_ternary:
+            raise ValueError(f"{self.title} takes -1, 0, 1 times a scale, not values of {tensor.values.min()} to "
+                             f"{tensor.values.max()}")
+        fmt = fmt or f"ternary-{config.granularity}"
+        scales = tensor.mean_scale(1 if fmt == "ternary-channel" else None).reshape(-1)
+        return rsr.QuantizedWeight(tensor.values.astype(np.int8), scales, fmt.removeprefix("ternary-")), fmt
+
+    def suited(self, tensor):
+        scales = tensor.channel_scales()
+        return {} if scales is None or np.isin(scales, (0, scales.max())).all() else {"granularity": "channel"}
 
     def activations(self, x, config):
         return rsr.quantize_activations(x)

@@ -22,6 +22,7 @@ class Tender(Scheme):
     paper = "Tender, ISCA 2024"
     colours = "#cc3311", "#ee8866"
     Config = tender.TenderConfig
+    Weight = tender.QuantizedWeight
     formats = ("int4", "int8")
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
@@ -43,10 +44,37 @@ class Tender(Scheme):
     def quantize(self, weight, fmt, config):
         return tender.quantize(weight, config.bits_w)
 
+    def take(self, tensor, fmt, config):
+        limit = (1 << config.bits_w - 1) - 1
+        if tensor.has_minima:
+            raise ValueError(f"{self.title} takes integers times a scale, without minima such as {tensor.source} has")
+        if np.abs(tensor.values).max() > limit:
+            raise ValueError(f"{self.title}'s int{config.bits_w} takes values of -{limit} to {limit}, not "
+                             f"{tensor.values.min()} to {tensor.values.max()}")
+        scales = tensor.channel_scales()
+        if scales is None:
+            raise ValueError(f"{self.title} takes one scale a channel, not {tensor.source}'s groups of {tensor.group_size}")
+        return tender.QuantizedWeight(tensor.values.astype(np.int8), scales, config.bits_w), f"int{config.bits_w}"
+
+    def suited(self, tensor):
+        return {"bits_w": next((bits for bits in tender.BITS if np.abs(tensor.values).max() < 1 << bits - 1), 8)}
+
     def activations(self, x, config):
         """The authors' chunks of 256 rows, 8 groups; without channel bias, whose correction needs the weight as it was."""
         chunk_size = max(256 // config.rows, 1) * config.rows
         return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, chunk_size, channel_bias=False)
+
+    def derived(self, x, qweight, config, bias=None):
+        """Divisors that bring the largest result of each chunk and channel to the end of the output's range."""
+        terms = {} if bias is None else {"bias": bias}
+        if not config.requantizes:
+            return terms, ""
+        exact = tender.reference(x, qweight) + (0 if bias is None else bias)
+        unsigned = config.output.startswith("u")
+        largest = (exact if unsigned else np.abs(exact)).max(axis=1)
+        divisors = np.maximum(largest / ((1 << config.output_bits - (not unsigned)) - 1), tender.SMALLEST_DIVISOR)
+        terms["divisors"] = divisors.astype(np.float32)
+        return terms, f"divisors for {config.output} results, from their own largest ones"
 
     def product(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
         """``correction`` [C, N], ``bias`` [N], ``divisors`` [C, N] as of :func:`subbyte.golden.tender.matmul`."""

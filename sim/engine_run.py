@@ -6,7 +6,6 @@ Knows streams and tiles, and no scheme: that comes as a `subbyte.schemes.Scheme`
 """
 
 import json
-import os
 import time
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..schemes import Product
 from ..tools import toolchain
-from ..tools.kept import digest
+from ..tools.kept import digest, is_sealed, seal
 from ..top import emit
 from .cocotb_run import resolve_seed
 from .stream_model import RunResult, StreamModel
@@ -146,6 +145,7 @@ class EngineModel:
 
     def __init__(self, scheme, config, *, engine=None, verilog=None, waves=None):
         started = time.perf_counter()
+        toolchain.check_build_folder()  # before anything is generated
         self.scheme, self.config = scheme, config
         if engine is None:
             self.verilog, described = _generate(scheme, config)
@@ -194,12 +194,12 @@ def _generate(scheme, config):
     A scheme from elsewhere, whose sources are not known, is generated each time.
     """
     source = toolchain.build_root() / "sim" / f"{scheme.name}_engine-{digest(scheme.name, config)}.v"
-    if not source.exists() or not scheme.Config.__module__.startswith("subbyte."):
+    side = source.with_suffix(".json")
+    if not is_sealed(source, side) or not scheme.Config.__module__.startswith("subbyte."):
         engine, name = scheme.component("engine", config)
-        unfinished = source.with_stem(f"{source.stem}-{os.getpid()}")
-        for written in reversed(emit.write(engine, name, unfinished, config)):  # the Verilog last: it says "complete"
-            written.replace(source.with_suffix(written.suffix))
-    return source.read_text(), json.loads(source.with_suffix(".json").read_text())
+        emit.write(engine, name, source, config)
+        seal(source, side)
+    return source.read_text(), json.loads(side.read_text())
 
 
 def _pauses(knob):

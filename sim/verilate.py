@@ -14,7 +14,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..tools.toolchain import Failed, build_root, check_tools, compiler, file_lock, prepare_environment, tool_versions
+from ..tools.kept import is_sealed, seal
+from ..tools.toolchain import (
+    Failed,
+    build_root,
+    check_build_folder,
+    check_tools,
+    compiler,
+    file_lock,
+    prepare_environment,
+    tool_versions,
+)
 
 __all__ = ["BuildError", "WARNINGS_OFF", "build", "port_widths", "waves_format", "without_initial_values"]
 
@@ -126,6 +136,7 @@ def build(verilog, top, *, kind="cocotb", sources=None, waves=None, random_power
     if kind not in ("cocotb", "stream"):
         raise ValueError(f"kind must be 'cocotb' or 'stream', not {kind!r}")
     prepare_environment()
+    check_build_folder()
     if random_power_up:
         verilog = without_initial_values(verilog)
     files = {"design.v": verilog, **(sources or {})}
@@ -133,16 +144,20 @@ def build(verilog, top, *, kind="cocotb", sources=None, waves=None, random_power
         files[_PUBLIC] = _public_ports(verilog, top)
     arguments = [*_ARGUMENTS, "--top-module", top, *_kind_arguments(kind), *_trace_arguments(waves)]
     folder = build_root() / "sim" / f"{top}-{_digest(files, arguments, kind)}"
-    done = folder / "complete"
-    if not done.exists():
+    if not _is_whole(folder, top):
         check_tools()
         with file_lock(folder.with_suffix(".lock")):
-            if not done.exists():
+            if not _is_whole(folder, top):
                 shutil.rmtree(folder, ignore_errors=True)
                 _compile(folder, files, arguments, _OPTIMIZE[kind])
                 (folder / top).symlink_to("model")
-                done.touch()
+                seal(folder / "model")
     return folder
+
+
+def _is_whole(folder, top):
+    """Whether a build is there as it was made."""
+    return is_sealed(folder / "model") and os.access(folder / top, os.X_OK)
 
 
 def _kind_arguments(kind):
@@ -177,12 +192,13 @@ def _compile(folder, files, arguments, optimize):
         (folder / name).write_text(text)
     compiled = ["design.v", *(name for name in files if name.endswith(".cpp"))]
     log = folder / "build.log"
-    _run([shutil.which("verilator_bin"), "-Mdir", ".", *arguments, *compiled], folder, log)
+    verilator = Path(os.environ["VERILATOR_ROOT"]) / "bin" / "verilator_bin"
+    _run([verilator, "-Mdir", ".", *arguments, *compiled], folder, log)
     _refuse_warnings(log)
     # On the command line, not by MAKEFLAGS: the caller may itself run under make. The packaged makefile names
     # the compiler of the machine it was packaged on, and leaves the flag for precompiled headers empty.
     variables = {"OPT_FAST": optimize, "CFG_CXXFLAGS_PCH_I": "-include", "CXX": compiler(), "LINK": compiler(),
-                 "PYTHON3": sys.executable, "OBJCACHE": os.environ.get("OBJCACHE", "")}
+                 "PYTHON3": Path(sys.executable).name, "OBJCACHE": os.environ.get("OBJCACHE", "")}
     jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count()
     _run(["make", f"-j{jobs}", "-f", "Vtop.mk", *(f"{k}={v}" for k, v in variables.items()), "model"], folder, log)
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from ..schemes import engines
+from ..tools.outputs import write_whole
 from ..tools.process import ToolError
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
@@ -82,8 +83,7 @@ def main(arguments=None):
 def _settle(path, measured, update):
     """Write the file, or compare with it; whether all is well."""
     if update:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(emit.to_json(measured) + "\n", encoding="utf-8")
+        write_whole(path, emit.to_json(measured) + "\n")
         print(f"wrote {path}")
         return True
     found = compare(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"designs": {}, "yosys": ""}, measured)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from ..tools.outputs import write_whole
+
 __all__ = ["OK", "AreaReport", "AreaRow", "Measurements", "load", "save"]
 
 OK = "ok"
@@ -129,9 +131,7 @@ class AreaReport(Measurements):
 
 def save(report, path):
     """Write a report (any dataclass) as JSON; folders are made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(dataclasses.asdict(report), indent=2) + "\n")
 
 
 def load(kind, path):

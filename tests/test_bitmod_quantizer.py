@@ -4,12 +4,14 @@
 
 import dataclasses
 import re
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from subbyte.golden.bitmod import formats, quantizer, search
 from subbyte.golden.bitmod.formats import DEFAULT_SPECIAL_VALUES, Format, decode
 from subbyte.golden.bitmod.quantizer import FORMATS, QuantizedWeight, mean_squared_error, quantize, round_groups, split_groups
 from subbyte.tests.recordings import recordings
@@ -394,3 +396,44 @@ def test_messages(action, error, message):
 def test_unknown_type_suggests_the_nearest():
     with pytest.raises(ValueError, match=r"not 'bitmod_fp4' \(did you mean 'bitmod-fp4'\?\)$"):
         quantize(ones(), "bitmod_fp4")
+
+
+@pytest.mark.parametrize("fmt", ["bitmod-fp3", "bitmod-fp4"])
+@pytest.mark.parametrize("deviation", [1e-6, 1e-4, 0.05, 1, 10, 60, 1000])
+def test_the_search_in_binary32_has_the_bits_of_binary16(fmt, deviation):
+    """Of groups of any magnitude, some of them zeros, ragged, and with registers of any content."""
+    rng = np.random.default_rng(4)
+    for size, columns, registers in ((32, 100, (24, -24, 1, -7)), (128, 576, None), (256, 300, (5, 6, 7, 9))):
+        weight = rng.normal(0, deviation, (12, columns)) * rng.integers(0, 2, (12, 1))
+        weight[2] *= rng.integers(0, 2, columns)
+        number_format, _ = quantizer._candidates(fmt)
+        registers = quantizer._registers(number_format, registers and {number_format: registers})
+        found = quantize(weight, fmt, size, special_values={number_format: registers})
+        groups = split_groups(weight.astype(np.float16), size)
+        lengths = np.broadcast_to(found.group_lengths, groups.shape[:2])
+        values, scales, selectors = quantizer._search_plainly(groups, np.abs(groups).max(-1), lengths, number_format, registers)
+        np.testing.assert_array_equal(found.values, values.reshape(12, -1)[:, :columns])
+        np.testing.assert_array_equal(found.scales, scales)
+        np.testing.assert_array_equal(found.selectors, selectors)
+        spread = np.repeat(selectors, size, axis=1)[:, :columns]
+        np.testing.assert_array_equal(found.codes, formats.encode(found.values, number_format, spread, registers))
+
+
+def test_rounding_of_the_search_is_that_of_binary16():
+    numbers = np.arange(0, 2**32, 9973, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    halves = np.arange(-2049, 2050, dtype=np.float32) * np.float32(2.0**-25)  # of subnormal numbers
+    numbers = np.concatenate([numbers[np.abs(numbers) < 65519], halves])
+    rounded = search._round(numbers, np.empty_like(numbers), np.empty_like(numbers))
+    np.testing.assert_array_equal(rounded, numbers.astype(np.float16).astype(np.float32))
+
+
+def test_a_model_of_billions_takes_minutes():
+    """Much more than 20 million weights a second on two cores; a quarter of that in processor time, for slow machines."""
+    weight = np.random.default_rng(5).normal(0, 0.05, (256, 4096)).astype(np.float32)
+    quantize(weight[:8], "bitmod-fp4")
+    seconds = []
+    for _ in range(3):
+        started = time.process_time()
+        quantize(weight, "bitmod-fp4")
+        seconds.append(time.process_time() - started)
+    assert weight.size / min(seconds) > 5e6

@@ -202,7 +202,7 @@ def test_quantize_writes_what_it_reports(run, tmp_path):
 
 def test_quantize_refuses_another_kind_of_file(run, tmp_path):
     result = run("quantize", "bitmod", "--weights", SLICE, "--tensor", "weight", "-o", tmp_path / "q.bin")
-    assert refusal(result).startswith("-o must name an .npz file, not ")
+    assert refusal(result).startswith("-o must name a .safetensors file, or an .npz file, not ")
 
 
 def test_activations_come_from_where_there_are_some(tmp_path):

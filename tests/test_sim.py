@@ -161,7 +161,7 @@ def test_trace(verilog, monkeypatch):
 
 
 def test_build_is_reused_and_completed(verilog, model):
-    marker = model.folder / "complete"
+    marker = model.folder / "model.sha256"
     before = marker.stat().st_mtime_ns
     again = stream_model.StreamModel(verilog, "stream_adder", **PORTS)
     assert again.folder == model.folder and marker.stat().st_mtime_ns == before

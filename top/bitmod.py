@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In
 
 from ..dequant.bitmod import BitModOutput, BitSerialDequantizer, ColumnSum, Readout
 from ..golden.bitmod import BitModConfig
+from ..golden.bitmod.formats import code_points
 from ..hdl.aligner import Aligner
 from ..hdl.pipeline import delay
 from ..hdl.place import place
@@ -53,6 +54,26 @@ class BitModCore(Core):
     def figures(self) -> dict[str, object]:
         """Widths of the sums."""
         return {"accumulator_bits": self.config.accumulator_bits, "product_bits": self.config.product_bits}
+
+    def usage(self) -> dict[str, dict]:
+        """Formats, registers, what is not finite."""
+        config = self.config
+        codes = {fmt.name: {"bits": fmt.bits, "code_points": code_points(fmt)} for fmt in config.formats}
+        for fmt in config.float_formats:
+            codes[fmt.name] |= {"special_code": fmt.negative_zero, "special_values": config.special_values[fmt]}
+        if config.float_formats:
+            codes["selectors"] = ("special_code is special_values[selector], by the column's selector in the group's first "
+                                  "beat; special_values are those after a reset")
+        return {
+            "codes": {"weight": "code point * scale code of the group * channel scale; codes are in their slots' low bits",
+                      **codes},
+            "beats": {"constants": "channel scales: a result is the sum over groups times this",
+                      "scales": f"unsigned scale codes of {config.scale_bits} bits"},
+            "errors": {"nonfinite": ("an activation is infinite or not a number, and counted as zero",
+                                     "send finite activations"),
+                       "special_value": ("a write to a special-value register that two terms cannot make; it was ignored",
+                                         "write a sum or difference of one of 1 2 4 8 and one of 2 4 8 16")},
+        }
 
     def elaborate(self, platform):
         m = Module()

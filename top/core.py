@@ -102,6 +102,10 @@ class Core(wiring.Component):
         """Of the core, for the manifest, beside those that the shell knows."""
         return {}
 
+    def usage(self) -> dict[str, dict]:
+        """What a user of the manifest must know of this core: ``errors``, ``beats``, ``codes`` of :func:`.usage.usage`."""
+        return {}
+
     @property
     def terms(self) -> int:
         """Most terms of a beat."""

@@ -26,6 +26,7 @@ from .. import __version__
 from ..hdl.place import CellPlatform
 from ..hdl.target import ASIC, TARGETS
 from ..tools import toolchain
+from ..tools.outputs import write_whole
 
 __all__ = ["VerilogCells", "layout", "manifest", "to_json", "to_verilog", "write"]
 
@@ -123,7 +124,8 @@ def manifest(component, name, config=None, *, target=ASIC):
     Parameters
     ----------
     component : :class:`amaranth.lib.wiring.Component`
-        What its ``describe()`` returns, if it has one, becomes ``figures`` (latency and the like).
+        What its ``describe()`` returns, if it has one, becomes ``figures`` (latency and the like), and what its ``usage()``
+        does, if it has one, how it is driven.
     name : str
         Name of the top module.
     config : dataclass, optional
@@ -143,6 +145,7 @@ def manifest(component, name, config=None, *, target=ASIC):
         "ports": [_describe_port(*port) for port in _ports(component)],
         "streams": _streams(component),
         "figures": _plain(describe()),
+        **({"usage": _plain(component.usage())} if hasattr(component, "usage") else {}),
     }
 
 
@@ -155,9 +158,8 @@ def write(component, name, path, config=None, *, target=ASIC):
     side = source.with_suffix(".json")
     text = to_verilog(component, name, target=target)
     described = to_json(manifest(component, name, config, target=target)) + "\n"
-    source.parent.mkdir(parents=True, exist_ok=True)
-    source.write_text(text, encoding="utf-8")
-    side.write_text(described, encoding="utf-8")
+    write_whole(source, text)
+    write_whole(side, described)
     return source, side
 
 

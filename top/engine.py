@@ -13,6 +13,7 @@ from ..hdl.layouts import payload_layout
 from .core import Core
 from .drain import Drain
 from .sequencer import Sequencer
+from .usage import usage
 
 __all__ = ["Engine"]
 
@@ -89,6 +90,11 @@ class Engine(wiring.Component):
             "shortest_k_that_hides_the_drain": {work.name: config.shortest_hiding_k(work) for work in formats},
             **self.core.figures(),
         }
+
+    def usage(self) -> dict[str, object]:
+        """How it is driven, for the manifest."""
+        of_core = {"errors": {}, "beats": {}, "codes": {}, **self.core.usage()}
+        return usage(self.config, list(self.errors.shape().members), **of_core)
 
     def elaborate(self, platform):
         m = Module()

@@ -8,6 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..dequant.rsr import RsrOutput
 from ..golden.rsr import RsrConfig
+from ..golden.rsr.codes import trits_of_bytes
+from ..golden.rsr.streams import excess_of_terms
 from ..hdl.pipeline import delay
 from ..hdl.place import place
 from ..hdl.shift_accumulator import ShiftAccumulator
@@ -138,6 +140,24 @@ class RsrCore(Core):
         return {
             "accumulator_bits": config.accumulator_bits,
             "weight_bits": config.code_bits * config.codes_per_beat / (config.cols * config.lanes),
+        }
+
+    def usage(self) -> dict[str, dict]:
+        """Codes of trits, and the offsets that the array's arithmetic needs."""
+        config = self.config
+        if config.has_trit_bytes:
+            even, odd = (["".join("-0+"[trit + 1] for trit in row) for row in rows] for rows in trits_of_bytes())
+            codes = {"weight": "the trits of a beat, columns in order and in each the lanes, five a byte, those at even and at "
+                     "odd places by a table each", "trits_of_even_bytes": even, "trits_of_odd_bytes": odd}
+        else:
+            codes = {"weight": f"{config.mu} trits a code, columns in order and in each the lanes: the magnitude of the base-3 "
+                     "number with these digits -1, 0, 1, the first most significant, and above it its sign"}
+        offset = (f"the sum, over the row's terms of {config.term_weights} trits, of -excess[s][m], modulo "
+                  f"2**{config.accumulator_bits}; m, s: magnitude and sign of the term as a base-3 number")
+        finished = "offset: added to the sum" + ("; then the result times scale" if config.has_scales else "")
+        return {
+            "codes": {**codes, "offset": offset, "excess": excess_of_terms(config).T.tolist()},
+            "beats": {"constants": finished, "tokens": "the scales of the rows: a result is the sum times scale times this"},
         }
 
     def elaborate(self, platform):

@@ -115,6 +115,25 @@ class TenderCore(Core):
         """Widths of the sums."""
         return {"accumulator_bits": self.config.accumulator_bits, "dot_bits": self.config.dot_bits}
 
+    def usage(self) -> dict[str, dict]:
+        """Channel groups and overflow."""
+        config = self.config
+        beat = (f"{config.lanes} channels of K of each of %s, all of one channel group; groups go from the largest scale to "
+                "the smallest, and what a group's last beat lacks is zero")
+        finished = "scale: that of the last channel group times the column's; constant: added to the product" + (
+            "; divisor: what the result is divided by before it is rounded" if config.requantizes else "")
+        return {
+            "codes": {"weight": f"two's complement of {config.bits_w} bits",
+                      "activation": f"{config.bits_a} bits, two's complement, or from 0 up where `unsigned` is set",
+                      "shift": "the sums double before the beat is added: set once for each step to the next smaller scale, "
+                               "and a scale without channels has a beat of zeros",
+                      "beats_per_tile": "the sum over channel groups of ceil(channels / lanes)"},
+            "beats": {"weights": beat % f"{config.cols} columns", "activations": beat % f"{config.rows} rows",
+                      "constants": finished},
+            "errors": {"overflow": (f"a sum did not fit {config.accumulator_bits} bits, and wrapped",
+                                    "generate an engine with more accumulator_bits")},
+        }
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.array = array = self._array()

@@ -7,12 +7,16 @@ import os
 
 import numpy as np
 
-from .files import GgufFile, WeightFileError, check_finite, load_tensor, open_file
+from .files import load_tensor, open_file
+from .gguf_file import GgufFile
+from .reader import WeightFileError
 
-__all__ = ["TEXT", "activations"]
+__all__ = ["TEXT", "activations", "model_activations"]
 
-TEXT = ("The quick brown fox jumps over the lazy dog, while a small language model reads every word of the sentence "
-        "and multiplies it by a few hundred million weights; in 2025 that was still an ordinary thing to do.")
+TEXT = (
+    "The quick brown fox jumps over the lazy dog, while a small language model reads every word of the sentence "
+    "and multiplies it by a few hundred million weights; in 2025 that was still an ordinary thing to do."
+)
 """The sentence whose tokens `activations` takes when it is given none."""
 
 
@@ -25,8 +29,7 @@ def activations(path: str | os.PathLike, text: str | None, count: int, norm_tens
 
     Parameters
     ----------
-    path : path of a GGUF file
-        It holds the tokenizer and the embedding.
+    path : path of a GGUF file with a byte-level tokenizer
     text : str or None
         `TEXT` when None. Its tokens are repeated when it has fewer than `count`.
     count : int
@@ -46,23 +49,74 @@ def activations(path: str | os.PathLike, text: str | None, count: int, norm_tens
     if count < 1:
         raise ValueError(f"count must be positive, not {count!r}")
     reader = open_file(path)
-    if not isinstance(reader, GgufFile):
-        raise WeightFileError(f"{path}: activations need a GGUF file, which has a tokenizer and token embeddings")
-    tokens = list(itertools.islice(itertools.cycle(_tokenize(TEXT if text is None else text, reader)), count))
-    rows = check_finite(reader.load("token_embd.weight", tokens), path, "token_embd.weight").astype(np.float64)
+    return _normalised(
+        reader, list(itertools.islice(itertools.cycle(_tokenize(TEXT if text is None else text, reader)), count)), norm_tensor
+    )
+
+
+def model_activations(path: str | os.PathLike, count: int, norm_tensor: str) -> tuple[np.ndarray, str]:
+    """What :func:`activations` gives for `TEXT`, or for token numbers from all over the vocabulary if the model's tokenizer is
+    none that is known here; and where they are from, in words.
+
+    Raises
+    ------
+    WeightFileError
+        If the model has no token embedding, or no norm, that can be read.
+    """
+    reader = open_file(path)
+    try:
+        return activations(path, None, count, norm_tensor), "normalised embeddings of real tokens"
+    except UnknownTokenizer as error:
+        vocabulary = reader.shape(_embedding(reader))[0]
+        tokens = [(1 + index * (vocabulary // 64 * 2 + 1)) % vocabulary for index in range(count)]
+        listed = ", ".join(map(str, tokens[:3])) + (", ..." if count > 3 else "")
+        return _normalised(reader, tokens, norm_tensor), f"normalised embeddings of tokens {listed} ({error})"
+
+
+class UnknownTokenizer(WeightFileError):
+    """A model's tokenizer is missing or of another kind than those that are known here."""
+
+
+def _normalised(reader, tokens, norm_tensor):
+    """Embeddings by their root mean square, times a norm's weights."""
+    path = reader.path
+    rows = reader.load(_embedding(reader), tokens).astype(np.float64)
     norm = load_tensor(path, norm_tensor, ndim=1)
     if norm.shape != rows.shape[1:]:
-        raise WeightFileError(f"{path}: norm_tensor must have {rows.shape[1]} elements, not {norm_tensor!r} "
-                              f"with {norm.size}")
-    epsilon = reader.field(f"{reader.field('general.architecture')}.attention.layer_norm_rms_epsilon", 1e-5)
-    return (rows / np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + epsilon) * norm).astype(np.float16)
+        raise WeightFileError(f"{path}: norm_tensor must have {rows.shape[1]} elements, not {norm_tensor!r} with {norm.size}")
+    epsilon = 1e-5
+    if isinstance(reader, GgufFile):
+        epsilon = reader.field(f"{reader.field('general.architecture')}.attention.layer_norm_rms_epsilon", epsilon)
+    x = rows / np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + epsilon) * norm
+    if np.abs(x).max() > np.finfo(np.float16).max:
+        row, channel = np.unravel_index(np.abs(x).argmax(), x.shape)
+        raise WeightFileError(
+            f"{path}: activations must be within binary16, not {x[row, channel]:g} of token {tokens[row]}, "
+            f"channel {channel}, behind {norm_tensor!r}"
+        )
+    return x.astype(np.float16)
+
+
+def _embedding(reader):
+    """Name of the token embedding."""
+    for name in ("token_embd.weight", "model.embed_tokens.weight"):
+        if name in reader.shapes():
+            return name
+    raise WeightFileError(
+        f"{reader.path}: activations need a GGUF file's token_embd.weight or a safetensors file's model.embed_tokens.weight"
+    )
 
 
 def _tokenize(text: str, reader: "GgufFile") -> list[int]:
     """Split a text into tokens of a byte-level vocabulary, the longest match first."""
-    if reader.field("tokenizer.ggml.model") != "gpt2":
-        raise WeightFileError(f"{reader.path}: tokenizer.ggml.model must be 'gpt2' (a byte-level vocabulary), "
-                              f"not {reader.field('tokenizer.ggml.model')!r}")
+    _embedding(reader)
+    if not isinstance(reader, GgufFile):
+        raise UnknownTokenizer(f"{reader.path}: a {reader.kind} file has no tokenizer")
+    if reader.field("tokenizer.ggml.model") != "gpt2" or not reader.field("tokenizer.ggml.tokens"):
+        raise UnknownTokenizer(
+            f"{reader.path}: tokenizer.ggml.model must be 'gpt2' (a byte-level vocabulary), "
+            f"not {reader.field('tokenizer.ggml.model')!r}"
+        )
     vocabulary = {token: index for index, token in enumerate(reader.field("tokenizer.ggml.tokens"))}
     longest = max(map(len, vocabulary))
     alphabet = _byte_alphabet()
@@ -73,9 +127,9 @@ def _tokenize(text: str, reader: "GgufFile") -> list[int]:
     while rest:
         match = next((rest[:size] for size in range(longest, 0, -1) if rest[:size] in vocabulary), None)
         if match is None:
-            raise WeightFileError(f"{reader.path}: the vocabulary has no token for {rest[0]!r}")
+            raise UnknownTokenizer(f"{reader.path}: the vocabulary has no token for {rest[0]!r}")
         tokens.append(vocabulary[match])
-        rest = rest[len(match):]
+        rest = rest[len(match) :]
     return tokens
 
 

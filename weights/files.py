@@ -1,30 +1,33 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Real weights from real model files: GGUF, safetensors and NumPy's npz.
+"""Real weights from real model files: GGUF, safetensors, npz and npy; one file, or the folder of a checkpoint.
 
-The formats are read by their own packages (`gguf`, `safetensors`); what is added here is one interface, float32
-matrices in [N, K] order, and errors that say what is wrong with the file.
+One interface for all: float32 matrices in [N, K] order, or the codes of what is quantized already, and errors that say what is
+wrong with the file.
 """
 
 import contextlib
-import difflib
 import functools
 import json
 import os
+import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from gguf import GGUFReader
-from gguf.quants import dequantize
-from safetensors import SafetensorError, safe_open
 
-__all__ = ["GgufFile", "WeightFileError", "check_finite", "list_tensors", "load_tensor", "open_file"]
+from .array_files import Npy, Npz, Safetensors
+from .gguf_file import GgufFile
+from .quantized import QuantizedTensor
+from .reader import Reader, WeightFileError
+from .split_gguf import SplitGguf
 
-class WeightFileError(ValueError):
-    """A weight file, or a tensor in it, cannot be used; the message says which and why."""
+__all__ = ["list_tensors", "load_quantized", "load_tensor", "open_file"]
+
+_SPLIT = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf$")
 
 
 def list_tensors(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
@@ -38,15 +41,21 @@ def list_tensors(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
     return open_file(path).shapes()
 
 
-def load_tensor(path: str | os.PathLike, name: str, ndim: int = 2) -> np.ndarray:
+def load_tensor(
+    path: str | os.PathLike, name: str, ndim: int = 2, rows: slice = slice(None), expert: int | None = None
+) -> np.ndarray:
     """Load one tensor as float32, dequantized if the file holds it quantized.
 
     Parameters
     ----------
-    path : path of a GGUF, safetensors or npz file
+    path : path of a GGUF, safetensors, npz or npy file, of a checkpoint's folder or index
     name : str
     ndim : int
         The number of axes that the tensor must have: 2 for a matrix [N, K], whose rows are outputs.
+    rows : slice, optional
+        Rows to load; what is in others does not matter.
+    expert : int, optional
+        Which matrix of a three-dimensional tensor of experts [experts, N, K].
 
     Raises
     ------
@@ -55,138 +64,102 @@ def load_tensor(path: str | os.PathLike, name: str, ndim: int = 2) -> np.ndarray
         finite.
     """
     reader = open_file(path)
+    return reader.load(name, _index(reader, name, ndim, rows, expert))
+
+
+def load_quantized(
+    path: str | os.PathLike, name: str, rows: slice = slice(None), expert: int | None = None
+) -> QuantizedTensor | None:
+    """Load a matrix as the codes that the file holds; None if it holds numbers, or codes that are no integers with scales.
+
+    Parameters are those of :func:`load_tensor`.
+    """
+    reader = open_file(path)
+    return reader.codes(name, _index(reader, name, 2, rows, expert))
+
+
+def _index(reader, name, ndim, rows, expert):
+    """Which part of a tensor is meant."""
     shape = reader.shape(name)
+    if len(shape) == 3 and ndim == 2 and 0 not in shape:
+        if expert is None:
+            raise WeightFileError(
+                f"{reader.path}: tensor {name!r} must have 2 axes, not the shape {shape!r}; --expert 0 to "
+                f"{shape[0] - 1} chooses one of its matrices"
+            )
+        if not 0 <= expert < shape[0]:
+            raise WeightFileError(f"{reader.path}: tensor {name!r} has experts 0 to {shape[0] - 1}, not {expert}")
+        return expert, rows
+    if expert is not None:
+        raise WeightFileError(f"{reader.path}: tensor {name!r} has no experts: --expert is for three axes, not {shape!r}")
     if len(shape) != ndim:
-        raise WeightFileError(f"{path}: tensor {name!r} must have {ndim} axes, not the shape {shape!r}")
-    return check_finite(reader.load(name), path, name)
+        raise WeightFileError(f"{reader.path}: tensor {name!r} must have {ndim} axes, not the shape {shape!r}")
+    return rows
 
 
-def check_finite(array: np.ndarray, path, name: str) -> np.ndarray:
-    """The array, if it has elements and all of them are finite."""
-    if not array.size:
-        raise WeightFileError(f"{path}: tensor {name!r} has no elements")
-    if not np.isfinite(array).all():
-        where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        raise WeightFileError(f"{path}: tensor {name!r} must be finite, not {array[where]} at {where!r}")
-    return array
-
-
-class _Reader:
-    """One open file: `shapes()` of its tensors and `load(name)`."""
-
-    def __init__(self, path: str):
-        self.path = path
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor that must exist."""
-        shapes = self.shapes()
-        if name not in shapes:
-            by_lower_case = {known.lower(): known for known in shapes}
-            near = difflib.get_close_matches(name.lower(), by_lower_case, n=5, cutoff=0.4)
-            if near:
-                hint = f"; near matches: {', '.join(by_lower_case[match] for match in near)}"
-            else:
-                hint = f"; it has {', '.join(shapes) if 0 < len(shapes) <= 12 else f'{len(shapes)} tensors'}"
-            raise WeightFileError(f"{self.path}: no tensor {name!r}{hint}")
-        return shapes[name]
-
-
-class GgufFile(_Reader):
-    """A GGUF file: its tensors, and the fields of its header."""
-
-    def __init__(self, path):
-        super().__init__(path)
-        self._reader = GGUFReader(path)
-        self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
-
-    def shapes(self):
-        # GGUF lists the fastest axis first.
-        return {name: tuple(tensor.shape[::-1].tolist()) for name, tensor in self._tensors.items()}
-
-    def field(self, name, default=None):
-        """Contents of a metadata field."""
-        field = self._reader.get_field(name)
-        return default if field is None else field.contents()
-
-    def load(self, name, rows=slice(None)):
-        self.shape(name)
-        tensor = self._tensors[name]
-        try:
-            return dequantize(tensor.data[rows], tensor.tensor_type).astype(np.float32, copy=False)
-        except NotImplementedError:
-            raise WeightFileError(f"{self.path}: tensor {name!r} has the type {tensor.tensor_type.name}, "
-                                  f"which the gguf package cannot dequantize") from None
-
-
-class _Safetensors(_Reader):
-    def __init__(self, path):
-        super().__init__(path)
-        with self._open() as file:
-            slices = {name: file.get_slice(name) for name in file.offset_keys()}
-            self._shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            self._dtypes = {name: part.get_dtype() for name, part in slices.items()}
-
-    def _open(self):
-        return safe_open(self.path, framework="numpy")
-
-    def shapes(self):
-        return self._shapes
-
-    def load(self, name):
-        dtype = self._dtypes[name]
-        if dtype == "BF16":
-            return (self._raw(name).view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape(name))
-        if dtype not in ("F16", "F32", "F64"):
-            raise WeightFileError(f"{self.path}: tensor {name!r} must be F16, BF16, F32 or F64, not {dtype}")
-        with self._open() as file, np.errstate(over="ignore"):  # the caller checks for infinities
-            return file.get_tensor(name).astype(np.float32)
-
-    def _raw(self, name):
-        """Bytes of a tensor whose type NumPy does not know; the package has validated the header."""
-        with open(self.path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            start, end = json.loads(file.read(length))[name]["data_offsets"]
-        return np.memmap(self.path, np.uint8, "r", 8 + length + start, (end - start,))
-
-
-class _Npz(_Reader):
-    def __init__(self, path):
-        super().__init__(path)
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        self._arrays = {name: array for name, array in arrays.items()
-                        if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.floating)}
-
-    def shapes(self):
-        return {name: array.shape for name, array in self._arrays.items()}
-
-    def load(self, name):
-        with np.errstate(over="ignore"):
-            return self._arrays[name].astype(np.float32)
-
-
-_MAGIC = {b"GGUF": ("GGUF", GgufFile), b"PK\x03\x04": ("npz", _Npz)}
-
-
-def open_file(path) -> _Reader:
-    """Open a weight file, or find it still open: a GGUF's vocabulary takes seconds to read."""
+def open_file(path) -> Reader:
+    """Open a weight file or checkpoint, or find it still open: a GGUF's vocabulary takes seconds to read."""
     path = Path(path)
-    if not path.is_file():
-        raise WeightFileError(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
-    status = path.stat()
-    return _open(str(path), status.st_mtime_ns, status.st_size)
+    if not path.exists():
+        raise WeightFileError(f"{path}: no such file")
+    files = _files_of(path)
+    for file in files:
+        if not file.is_file():
+            raise WeightFileError(f"{path}: {file.name} is missing" if file != path else f"{path}: not a file")
+    states = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    return _open(str(path), states)
 
 
-@functools.lru_cache(maxsize=1)
-def _open(path: str, _mtime: int, _size: int) -> _Reader:
+def _files_of(path):
+    """All files of a checkpoint: those of a folder, of an index, of a split GGUF."""
+    if path.is_dir():
+        indices = sorted(path.glob("*.safetensors.index.json"))
+        found = indices[:1] or sorted(path.glob("*.safetensors")) or sorted(path.glob("*.gguf"))
+        if not found:
+            raise WeightFileError(f"{path}: not a file, and a folder without .safetensors or .gguf files")
+        if found[0].suffix == ".gguf":
+            firsts = [file for file in found if not _SPLIT.match(file.name) or _SPLIT.match(file.name)[2] == "00001"]
+            if len(firsts) != 1:
+                raise WeightFileError(f"{path}: name one of its models: {', '.join(file.name for file in firsts or found)}")
+            return _files_of(firsts[0])
+        return _files_of(found[0]) if found[0].suffix == ".json" else found
+    if path.name.endswith(".index.json"):
+        try:
+            names = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise WeightFileError(f"{path}: must be an index of a checkpoint with a weight_map ({error!r})") from None
+        return [path.parent / name for name in sorted(names)]
+    split = _SPLIT.match(path.name)
+    if split:
+        return [path.parent / f"{split[1]}-{number:05d}-of-{split[3]}.gguf" for number in range(1, int(split[3]) + 1)]
+    return [path]
+
+
+@functools.lru_cache(maxsize=2)
+def _open(path: str, states: tuple[tuple[str, int, int], ...]) -> Reader:
     """Open a file as what its first bytes say it is."""
+    files = [name for name, *_ in states]
+    kinds = {file: _kind(file) for file in files}
+    kind = kinds[files[0]]
+    if len(set(kinds.values())) > 1:
+        raise WeightFileError(f"{path}: the files of a checkpoint must be of one kind, not {kinds}")
+    with _intact(path, kind):
+        if len(files) == 1:
+            return _KINDS[kind](files[0])
+        return Safetensors(path, files) if kind == "safetensors" else SplitGguf(path, files)
+
+
+_KINDS = {"GGUF": GgufFile, "npz": Npz, "npy": Npy, "safetensors": Safetensors}
+_MAGIC = {b"GGUF": "GGUF", b"PK\x03\x04": "npz", b"\x93NUM": "npy"}
+
+
+def _kind(path):
     with open(path, "rb") as file:
         head = file.read(9)
-    kind, reader = _MAGIC.get(head[:4], ("safetensors", _Safetensors) if head[8:] == b"{" else (None, None))
-    if reader is None:
+    kind = _MAGIC.get(head[:4], "safetensors" if head[8:] == b"{" else None)
+    if kind is None:
         raise WeightFileError(f"{path}: neither a GGUF, a safetensors nor an npz file (it begins with {head!r})")
-    with _intact(path, kind):
-        return reader(path)
+    return kind
 
 
 @contextlib.contextmanager
@@ -194,6 +167,19 @@ def _intact(path: str, kind: str) -> Iterator[None]:
     """Turn what the packages raise on a damaged file into one error."""
     try:
         yield
-    except (ValueError, LookupError, OverflowError, MemoryError, EOFError, OSError, zlib.error,
-            zipfile.BadZipFile, SafetensorError) as error:
+    except WeightFileError:
+        raise
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        struct.error,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise WeightFileError(f"{path}: truncated or damaged {kind} file ({error})") from error

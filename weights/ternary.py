@@ -7,8 +7,18 @@ import os
 import numpy as np
 
 from .files import load_tensor
+from .quantized import QuantizedTensor
 
-__all__ = ["load_ternary"]
+__all__ = ["as_ternary", "load_ternary"]
+
+
+def as_ternary(weight: np.ndarray, source: str) -> QuantizedTensor | None:
+    """A float matrix [N, K] that is ternary already, as trits with a scale a row; None if a row has several magnitudes."""
+    magnitudes = np.abs(weight)
+    scales = magnitudes.max(axis=1)
+    if not ((magnitudes == scales[:, None]) | (magnitudes == 0)).all():
+        return None
+    return QuantizedTensor.from_values(np.sign(weight).astype(np.int8), scales, f"ternary {source}")
 
 
 def load_ternary(path: str | os.PathLike, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -29,8 +39,10 @@ def load_ternary(path: str | os.PathLike, name: str) -> tuple[np.ndarray, np.nda
     wrong = np.argwhere((magnitude != 0) & (magnitude != scales[:, None]))
     if len(wrong):
         where = tuple(wrong[0].tolist())
-        raise ValueError(f"{path}: tensor {name!r} must have one magnitude a row beside zero, not {magnitude[where]:g} "
-                         f"at {where} and {scales[where[0]]:g}; quantize makes it ternary")
+        raise ValueError(
+            f"{path}: tensor {name!r} must have one magnitude a row beside zero, not {magnitude[where]:g} "
+            f"at {where} and {scales[where[0]]:g}; quantize makes it ternary"
+        )
     common = scales.max()
     one = np.isin(scales, (0, common)).all()
     return np.sign(weight).astype(np.int8), common if one else scales

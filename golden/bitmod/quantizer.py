@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .formats import DEFAULT_SPECIAL_VALUES, Format, code_points, encode, two_terms
+from .formats import DEFAULT_SPECIAL_VALUES, Format, code_points, decode, encode, two_terms
+from .search import LARGEST, best_special_values
 
-__all__ = ["FORMATS", "GROUP_SIZES", "QuantizedWeight", "quantize"]
+__all__ = ["FORMATS", "GROUP_SIZES", "QuantizedWeight", "from_integers", "losses", "prescale_for", "quantize",
+           "values_of"]
 
 GROUP_SIZES = (32, 64, 128, 256)
 """Group sizes that the quantizer accepts."""
@@ -65,6 +67,8 @@ class QuantizedWeight:
         Width of `scale_codes`; None without second level.
     special_values : dict of Format to tuple of int
         The special-value registers in selector order, for each floating-point format that occurs.
+    prescale : int
+        The weight was multiplied by ``2**prescale`` first: `scales` are of the product, `channel_scales` of the weight itself.
     """
 
     group_fmts: tuple[str, ...]
@@ -77,6 +81,7 @@ class QuantizedWeight:
     group_size: int
     scale_bits: int | None
     special_values: dict[Format, tuple[int, ...]]
+    prescale: int = 0
 
     def __post_init__(self) -> None:
         rows, groups = self.scales.shape
@@ -159,6 +164,7 @@ class QuantizedWeight:
         _common("N", (part.shape[0] for part in parts))
         group_size = _common("group_size", (part.group_size for part in parts))
         scale_bits = _common("scale_bits", (part.scale_bits for part in parts))
+        prescale = _common("prescale", (part.prescale for part in parts))
         special_values = {}
         for fmt, registers in (item for part in parts for item in part.special_values.items()):
             _common(f"special_values of {fmt.name}", (special_values.setdefault(fmt, registers), registers))
@@ -167,12 +173,12 @@ class QuantizedWeight:
                              f"{[part.shape[1] for part in parts]!r}")
         joined = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)
                   for name in ("codes", "values", "scales", "selectors")}
-        return cls(**joined, **_second_level(joined["scales"], scale_bits), group_size=group_size,
+        return cls(**joined, **_second_level(joined["scales"], scale_bits, prescale), group_size=group_size,
                    group_fmts=sum((part.group_fmts for part in parts), ()), special_values=special_values)
 
 
 def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: int | None = 8,
-             special_values: Mapping[Format, Sequence[int]] | None = None) -> QuantizedWeight:
+             special_values: Mapping[Format, Sequence[int]] | None = None, prescale: int = 0) -> QuantizedWeight:
     """Quantize a weight matrix to a BitMoD type.
 
     Parameters
@@ -189,6 +195,9 @@ def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: in
     special_values : mapping of Format to 4 int, optional
         Contents of the special-value registers in the order er_pos, er_neg, ea_pos, ea_neg, for the formats that
         differ from `DEFAULT_SPECIAL_VALUES`.
+    prescale : int, optional
+        Multiply the weight by ``2**prescale`` first, exactly, and divide the channel scales by it: for a weight that binary16
+        cannot hold (:func:`prescale_for`). Needs the second level.
 
     Returns
     -------
@@ -208,27 +217,51 @@ def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: in
     registers = _registers(number_format, special_values)
     _check_group_size(group_size)
     _check_scale_bits(scale_bits)
-    groups = split_groups(_float16(weight), group_size)
+    if prescale and scale_bits is None:
+        raise ValueError("prescale needs channel scales, scale_bits 2 to 8, which take it back")
+    groups = split_groups(_float16(np.ldexp(weight, prescale) if prescale else weight), group_size)
     rows, columns = np.shape(weight)
     lengths = np.minimum(columns - np.arange(0, columns, group_size), group_size)
 
-    peak = np.abs(groups).max(axis=-1)
+    peak = (groups.view(np.uint16) & 0x7FFF).max(axis=-1).view(np.float16)  # bits of magnitudes sort like them, and fast
     if len(candidates) == 1:
         selectors = np.full(peak.shape, candidates[0] or 0, np.uint8)
         values, scales = round_groups(groups, peak, number_format, _pick(registers, candidates[0]))
+        codes = encode(values, number_format, candidates[0] or 0, registers)
     else:
-        values, scales, selectors = _search(groups, peak, lengths, number_format, registers)
+        values, codes, scales, selectors = _search(groups, peak, lengths, number_format, registers)
 
-    values = values.reshape(rows, -1)[:, :columns]
-    spread = np.repeat(selectors, group_size, axis=1)[:, :columns]
+    values, codes = (array.reshape(rows, -1)[:, :columns] for array in (values, codes))
     return QuantizedWeight(
-        group_fmts=(fmt,) * len(lengths), codes=encode(values, number_format, spread, registers),
-        values=values, scales=scales, selectors=selectors, **_second_level(scales, scale_bits),
+        group_fmts=(fmt,) * len(lengths), codes=codes, values=values,
+        scales=scales, selectors=selectors, **_second_level(scales, scale_bits, prescale),
         group_size=group_size, special_values={number_format: registers} if number_format.is_float else {})
 
 
 def _search(groups, peak, lengths, number_format, registers):
     """Choose each group's special value: the first of the smallest float16 errors, none at or above 1000."""
+    values, codes = np.empty(groups.shape, np.int16), np.empty(groups.shape, np.uint8)
+    scales, selectors = np.empty(peak.shape, np.float16), np.empty(peak.shape, np.uint8)
+    lengths = np.broadcast_to(lengths, peak.shape)
+    usual = peak <= LARGEST
+    if usual.any():
+        part = slice(None) if usual.all() else usual  # all: without a copy
+        flat = groups[part].reshape(-1, groups.shape[-1])
+        choices = np.array([scales_of(peak[part].ravel(), number_format, value) for value in registers])
+        *found, chosen = best_special_values(flat, choices, lengths[part].ravel(), number_format, registers, mean_of)
+        values[part], codes[part] = (array.reshape(groups[part].shape) for array in found)
+        scales[part] = choices[chosen, np.arange(len(chosen))].reshape(peak[part].shape)
+        selectors[part] = chosen.reshape(peak[part].shape)
+    if not usual.all():
+        part = ~usual
+        values[part], scales[part], selectors[part] = _search_plainly(
+            groups[part], peak[part], lengths[part], number_format, registers)
+        codes[part] = encode(values[part], number_format, selectors[part][:, None], registers)
+    return values, codes, scales, selectors
+
+
+def _search_plainly(groups, peak, lengths, number_format, registers):
+    """What :func:`_search` does, in float16 arithmetic, for groups of any magnitude."""
     best = np.full(peak.shape, _WORST_ERROR)
     values = np.zeros(groups.shape, np.int16)
     scales = np.full(peak.shape, _SCALE_MIN)
@@ -244,10 +277,15 @@ def _search(groups, peak, lengths, number_format, registers):
     return values, scales, selectors
 
 
+def scales_of(peak, number_format, special_value):
+    """Float16 scales of groups, by their largest magnitudes."""
+    return np.clip(peak / _rounding_table(number_format, special_value)[1], _SCALE_MIN, _SCALE_MAX)
+
+
 def round_groups(groups, peak, number_format, special_value):
     """Quantize groups with one set of code points; returns int16 values and float16 scales."""
-    table, largest = _rounding_table(number_format, special_value)
-    scales = np.clip(peak / largest, _SCALE_MIN, _SCALE_MAX)
+    table, _ = _rounding_table(number_format, special_value)
+    scales = scales_of(peak, number_format, special_value)
     return table[(groups / scales[..., None]).view(np.uint16)], scales
 
 
@@ -270,28 +308,122 @@ def _rounding_table(number_format, special_value):
 
 
 def mean_squared_error(groups, values, scales, lengths):
-    """Mean squared error of groups [N, groups, G] in float16 with the published code's roundings.
-
-    The difference and its square are rounded to float16. PyTorch's mean over a contiguous axis then sums in float32:
-    32 running sums over every 32nd element, which are added as four vectors of eight and then one by one.
-    """
+    """Mean squared error of groups [..., G] in float16 with the published code's roundings: of difference and square."""
     with np.errstate(over="ignore"):  # an infinite error is a candidate that loses
-        squares = np.square(values.astype(np.float16) * scales[..., None] - groups).astype(np.float32)
-        partial = np.moveaxis(squares.reshape(*scales.shape, -1, 4, 8), (-3, -2, -1), (0, 1, 2))
-        for _ in range(3):
-            partial = functools.reduce(np.add, partial)
+        return mean_of(np.square(values.astype(np.float16) * scales[..., None] - groups).astype(np.float32), lengths)
+
+
+def mean_of(squares, lengths):
+    """Mean of float32 [..., G] along the last axis, as float16.
+
+    PyTorch's mean over a contiguous axis sums in float32: 32 running sums over every 32nd element, which are added as four
+    vectors of eight and then one by one.
+    """
+    partial = np.moveaxis(squares.reshape(*squares.shape[:-1], -1, 4, 8), (-3, -2, -1), (0, 1, 2))
+    for _ in range(3):
+        partial = functools.reduce(np.add, partial)
+    with np.errstate(over="ignore"):
         return (partial / lengths.astype(np.float32)).astype(np.float16)
 
 
-def _second_level(scales, scale_bits):
-    """Scale codes and channel scales, as `QuantizedWeight` fields, from float16 group scales."""
+def from_integers(values: np.ndarray, fmt: str, scales: np.ndarray, group_size: int = 128, scale_bits: int = 8,
+                  special_values: Mapping[Format, Sequence[int]] | None = None) -> QuantizedWeight:
+    """Take code points that are quantized already.
+
+    Parameters
+    ----------
+    values : integer array [N, K]
+    fmt : str
+        An integer type of `FORMATS` that holds them, the most negative one included; or ``fp3``, ``fp4``, without using special
+        values.
+    scales : float32 [N, groups]
+        Positive, or zero for a group of zeros. Where each row's are multiples, up to ``2**scale_bits - 1``, of one number, they
+        are taken exactly; else a row's are rounded to ``2**scale_bits - 1`` steps of its largest, as :func:`quantize` does.
+    group_size, scale_bits, special_values
+        As for :func:`quantize`.
+    """
+    known = _INTEGERS | _FLOATS
+    if fmt not in known:
+        raise ValueError(f"fmt must be one of {', '.join(known)}, not {fmt!r}")
+    number_format = known[fmt]
+    registers = _registers(number_format, special_values)
+    _check_group_size(group_size)
+    _check_scale_bits(scale_bits)
+    values = np.asarray(values, np.int16)
+    rounded, (units, multiples) = _second_level(np.maximum(scales, np.float32(1e-30)), scale_bits), _units(scales)
+    exact = multiples.max(axis=1) < 1 << scale_bits
+    with np.errstate(over="ignore"):
+        first_level = scales.astype(np.float16)
+    return QuantizedWeight(
+        group_fmts=(fmt,) * scales.shape[1], codes=encode(values, number_format), values=values, scales=first_level,
+        selectors=np.zeros(scales.shape, np.uint8),
+        scale_codes=np.where(exact[:, None], multiples, rounded["scale_codes"]).astype(np.uint8),
+        channel_scales=np.where(exact, units, rounded["channel_scales"]), group_size=group_size, scale_bits=scale_bits,
+        special_values={number_format: registers} if registers else {})
+
+
+def values_of(codes: np.ndarray, group_fmts: Sequence[str], selectors: np.ndarray, group_size: int,
+              special_values: Mapping[Format, Sequence[int]]) -> np.ndarray:
+    """The code points int16 [N, K] of codes; arguments are fields of `QuantizedWeight`."""
+    formats = np.repeat([_CANDIDATES[name][0] for name in group_fmts], group_size)[:codes.shape[1]]
+    spread = np.repeat(selectors, group_size, axis=1)[:, :codes.shape[1]]
+    values = np.empty(codes.shape, np.int16)
+    for fmt in map(Format, np.unique(formats)):
+        of_format = formats == fmt
+        values[:, of_format] = decode(codes[:, of_format], fmt, spread[:, of_format], special_values.get(fmt))
+    return values
+
+
+def _units(scales):
+    """The largest number that divides all scales of a row, float32 [N], and the quotients int64 [N, groups]."""
+    mantissas, exponents = np.frexp(scales.astype(np.float64))
+    least = np.where(scales > 0, exponents, 1 << 20).min(axis=1, keepdims=True)
+    integers = (mantissas * 2.0**24).astype(np.int64) << np.clip(exponents - least, 0, 38)  # beyond: never within 8 bits
+    common = np.gcd.reduce(integers, axis=1)
+    empty = common == 0
+    units = np.ldexp(common.astype(np.float64), np.where(empty, 24, least[:, 0]) - 24).astype(np.float32)
+    return np.where(empty, np.float32(1), units), integers // np.maximum(common, 1)[:, None]
+
+
+def prescale_for(weight: np.ndarray) -> int:
+    """The exponent that brings a weight's largest magnitude to 16..32, where errors and scales are well within binary16."""
+    largest = float(np.abs(weight).max())
+    return 5 - int(np.frexp(largest)[1]) if largest else 0
+
+
+def losses(weight: np.ndarray, qweight: QuantizedWeight) -> list[str]:
+    """What the ranges of binary16 and of the scale codes spoil; a line each, nothing for a usual weight."""
+    padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % qweight.group_size)))
+    used = np.abs(padded).reshape(*qweight.scales.shape, -1).max(axis=2) > 0
+    scales = qweight.scales
+    values = np.pad(qweight.values, ((0, 0), (0, -weight.shape[1] % qweight.group_size)))
+    empty = ~values.reshape(*qweight.scales.shape, -1).any(axis=2)
+    smallest, subnormal = scales <= _SCALE_MIN, scales < np.finfo(np.float16).tiny
+    counts = {
+        f"scales end at {_SCALE_MIN:.0e}, the smallest that the published quantizer takes": used & ~empty & smallest,
+        "scales are subnormal in binary16, with fewer digits": used & subnormal & ~smallest,
+        f"scales end at {_SCALE_MAX:.0e}, the largest that the published quantizer takes": used & (scales >= _SCALE_MAX),
+        "groups become zeros, since no value or error of theirs is within binary16": used & empty,
+    }
+    hint = "" if qweight.prescale else " (--prescale helps)"
+    lines = [f"{mask.sum()} of {used.sum()} {what}{hint}" for what, mask in counts.items() if mask.any()]
+    if qweight.scale_codes is not None:
+        lost = used & ~empty & (qweight.scale_codes == 0)
+        if lost.any():
+            lines.append(f"{lost.sum()} of {used.sum()} groups are lost beside a far larger one of their row: scale code 0")
+    return lines
+
+
+def _second_level(scales, scale_bits, prescale=0):
+    """Scale codes and channel scales, as `QuantizedWeight` fields, from group scales."""
     if scale_bits is None:
         return {"scale_codes": None, "channel_scales": None, "scale_bits": None}
     largest = (1 << scale_bits) - 1
     scales = scales.astype(np.float32)
     channel_scales = scales.max(axis=1) / np.float32(largest)
     codes = np.clip(np.rint(scales / channel_scales[:, None]), 0, largest).astype(np.uint8)
-    return {"scale_codes": codes, "channel_scales": channel_scales, "scale_bits": scale_bits}
+    return {"scale_codes": codes, "channel_scales": np.ldexp(channel_scales, -prescale), "scale_bits": scale_bits,
+            **({"prescale": prescale} if prescale else {})}
 
 
 def split_groups(weight, group_size):
@@ -309,7 +441,7 @@ def _float16(weight):
         raise ValueError(f"weight must be a non-empty matrix [N, K], not an array of shape {weight.shape!r}")
     with np.errstate(over="ignore"):
         rounded = weight.astype(np.float16)
-    if not np.isfinite(rounded).all():
+    if (rounded.view(np.uint16) & 0x7FFF).max() >= 0x7C00:
         row, column = (int(index) for index in np.argwhere(~np.isfinite(rounded))[0])
         raise ValueError(f"weight must be finite and within float16's +-65504, not {float(weight[row, column])!r} "
                          f"at [{row}, {column}]")

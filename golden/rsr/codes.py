@@ -26,8 +26,8 @@ from itertools import product
 import numpy as np
 
 __all__ = [
-    "KIND_CODES", "decode_byte", "fold", "folded_bits", "folded_digits", "pack_trits", "table_entries", "unfold",
-    "unpack_trits",
+    "KIND_CODES", "decode_byte", "fold", "folded_bits", "folded_digits", "pack_trits", "table_entries", "trits_of_bytes",
+    "unfold", "unpack_trits",
 ]
 
 _KINDS = ((1, 1), (1, -1), (0, 1), (1, 0))
@@ -64,6 +64,11 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
     for odd, byte in product(range(2), reversed(range(256))):  # the lowest byte of those with equal trits
         encoded[(odd, *(trits[odd, byte] + 1))] = byte
     return trits, encoded
+
+
+def trits_of_bytes() -> np.ndarray:
+    """Trits int8 [2, 256, 5] of each byte at even places, and at odd ones."""
+    return _tables()[0]
 
 
 def pack_trits(trits: np.ndarray) -> np.ndarray:

@@ -130,7 +130,8 @@ def quantize_activations(x: np.ndarray) -> QuantizedActivations:
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"x must have shape [M, K] with M, K at least 1, not {x.shape}")
     if not np.isfinite(x).all():
-        raise ValueError("x must be finite")
+        where = tuple(np.argwhere(~np.isfinite(x))[0].tolist())
+        raise ValueError(f"x must be finite, not {x[where]} at {where}")
     s = np.float32(127) / np.maximum(np.abs(x).max(axis=1), _EPSILON)
     values = np.clip(np.rint(x * s[:, None]), -127, 127).astype(np.int8)
     return QuantizedActivations(values, 1 / s)

@@ -19,12 +19,12 @@ from .config import RsrConfig, check_weight
 from .quantizer import QuantizedActivations, QuantizedWeight, check_activations
 
 __all__ = [
-    "column_offsets", "pack", "pack_activations", "pack_outputs", "pack_tokens", "unpack", "unpack_outputs",
+    "column_offsets", "excess_of_terms", "pack", "pack_activations", "pack_outputs", "pack_tokens", "unpack", "unpack_outputs",
 ]
 
 
 @cache
-def _excess(config: RsrConfig) -> np.ndarray:
+def excess_of_terms(config: RsrConfig) -> np.ndarray:
     """What a term of each |t| [entries + 1] and sign [2] adds beside its sum of activations: 128 for each activation of a
     sum, 127 for a complemented one; and the complement of that if the whole term is complemented."""
     digits = folded_digits(config.term_weights)
@@ -36,8 +36,8 @@ def column_offsets(qweight: QuantizedWeight, config: RsrConfig) -> np.ndarray:
     """What is added to each output's accumulator, int64 [N]: minus the excess of all its terms."""
     values = np.pad(qweight.values, ((0, 0), (0, -qweight.shape[1] % config.lanes)))
     codes = fold(values.reshape(len(values), -1, config.term_weights))
-    sign_bit = (len(_excess(config)) - 1).bit_length()
-    return -_excess(config)[codes & (1 << sign_bit) - 1, codes >> sign_bit].sum(axis=1)
+    sign_bit = (len(excess_of_terms(config)) - 1).bit_length()
+    return -excess_of_terms(config)[codes & (1 << sign_bit) - 1, codes >> sign_bit].sum(axis=1)
 
 
 def pack(qweight: QuantizedWeight, config: RsrConfig, m_tiles: int = 1, order: Order = "n_outer") -> dict[str, np.ndarray]:

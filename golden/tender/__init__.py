@@ -17,10 +17,12 @@ from .model import (
     requantize,
     split_nibbles,
 )
-from .quantizer import Calibration, Decomposed, QuantizedWeight, decompose, quantize
+from .quantizer import BITS, SMALLEST_DIVISOR, Calibration, Decomposed, QuantizedWeight, decompose, quantize
 from .streams import pack, pack_outputs, unpack, unpack_outputs
 
 __all__ = [
+    "BITS",
+    "SMALLEST_DIVISOR",
     "Beats",
     "Calibration",
     "Decomposed",

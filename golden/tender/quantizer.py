@@ -167,7 +167,8 @@ def finite_matrix(name: str, array: np.ndarray, axes: str) -> np.ndarray:
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must have shape {axes} with no empty axis, not {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, not {array[~np.isfinite(array)][0]!r}")
+        where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        raise ValueError(f"{name} must be finite, not {array[where]} at {where}")
     return array
 
 

@@ -20,6 +20,7 @@ class Toy(Scheme):
     paper = "docs/adding-a-scheme.md"
     colours = "#6e7781", "#9198a1"
     Config = toy.ToyConfig
+    Weight = toy.Quantized
     formats = ("int8",)
     fits = {size: {} for size in ("smallest", "small", "large")}
     corners = ({"rows": 1, "cols": 1, "lanes": 1, "drain": 1},)
