@@ -17,11 +17,13 @@ PATIENCE = 3000
 
 
 async def send_terms(dut, steps, rng, pause, interval):
-    """Perform the steps, pausing at random and keeping group ends ``interval`` cycles apart."""
+    """Perform the steps, pausing at random and keeping group ends ``interval`` cycles apart; pauses bring noise."""
     since_end = interval
     for step in steps:
         while rng.random() < pause or (step["last"] and since_end < interval):
             dut.valid.value = 0
+            for name in step:
+                getattr(dut, name).value = rng.getrandbits(len(getattr(dut, name)))
             await RisingEdge(dut.clk)
             since_end += 1
         for name, value in step.items():

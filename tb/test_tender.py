@@ -75,7 +75,8 @@ def sums_of(config, tiles):
     TenderConfig(lanes=6, bits_w=8, dot_stages=6, accumulator_bits=24, accumulator_chunk=7),
 ], ids=["int4", "int8", "one_lane", "mixed"])
 def test_processing_element(config):
-    """Operands of each sign, every beat signed or not, shifted or not; tiles at their shortest distance and farther."""
+    """Operands of each sign, every beat signed or not, shifted or not; tiles at their shortest distance and
+    farther, with noise between their beats."""
     seed = resolve_seed()
     tiles = list(pe_tiles(config, seed))
     rng, pe, got = np.random.default_rng(seed), TenderPE(config), []
@@ -85,22 +86,28 @@ def test_processing_element(config):
 
         async def step(**values):
             nonlocal since_end
-            since_end = 1 if values.get("last") else since_end + 1
+            since_end = 1 if values["valid"] and values["last"] else since_end + 1
             for name, value in values.items():
                 ctx.set(getattr(pe, name), value)
             if ctx.get(pe.done):
                 got.append(ctx.get(pe.result))
             await ctx.tick()
 
+        async def pause():
+            """Noise on everything else."""
+            await step(valid=0, activations=rng.integers(0, 1 << config.bits_a, config.lanes).tolist(),
+                       codes=rng.integers(0, 1 << config.bits_w, config.lanes).tolist(),
+                       **{name: int(rng.integers(2)) for name in ("is_unsigned", "shift", "first", "last")})
+
         for tile in tiles:
             for number, (x, codes, unsigned, shift) in enumerate(tile):
                 last = number == len(tile) - 1
                 while rng.random() < 0.2 or last and since_end < config.timing.interval:
-                    await step(valid=0)
+                    await pause()
                 await step(valid=1, activations=list(map(int, x)), codes=list(map(int, codes)), is_unsigned=unsigned,
                            shift=shift, first=int(number == 0), last=int(last))
         for _ in range(30):
-            await step(valid=0)
+            await pause()
 
     simulator = Simulator(pe)
     simulator.add_clock(1e-6)

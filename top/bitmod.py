@@ -86,6 +86,7 @@ class BitModCore(Core):
         starts = self.step.valid & self.step.first.group
         first = delay(m, starts, Aligner.LATENCY + GroupMac.SUM_AFTER, "first", reset=True)
         shift = delay(m, self._plane_shift(), Aligner.LATENCY + GroupMac.SHIFT_AFTER, "shift", reset=True)
+        columns = []
         for c in range(config.cols):
             column = place(m, platform, f"sum_{c}", "column_sum", ColumnSum, config)
             m.d.comb += [
@@ -110,8 +111,10 @@ class BitModCore(Core):
                     dequant.active.eq(readout.active),
                     dequant.scale_bit.eq(readout.scale_bits[c]),
                     column.products[r].eq(dequant.product),
-                    self.results[r][c].eq(column.results[r]),
                 ]
+            columns.append(column)
+        # At once: an assignment for each element would go through the whole array's bits for each.
+        m.d.comb += self.results.as_value().eq(Cat(column.results[r] for r in range(config.rows) for column in columns))
         return m
 
     def _plane_shift(self):

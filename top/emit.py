@@ -10,14 +10,16 @@ payload, the parameters, the latency) is written beside it.
 import dataclasses
 import enum
 import functools
+import gc
 import importlib.metadata
 import json
 import os
 import re
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, ResetSignal, Shape, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In
@@ -25,23 +27,33 @@ from amaranth.lib.wiring import In
 from .. import __version__
 from ..hdl.place import CellPlatform
 from ..hdl.target import ASIC, TARGETS
-from ..tools import toolchain
+from ..tools import toolchain, yosys
 from ..tools.outputs import write_whole
 
-__all__ = ["VerilogCells", "layout", "manifest", "to_json", "to_verilog", "write"]
+__all__ = ["LINT_OFF", "VerilogCells", "layout", "manifest", "to_json", "to_verilog", "write"]
+
+LINT_OFF = {
+    "WIDTHEXPAND": "a + b with narrow operands where the result is wider; Verilog extends them",
+    "WIDTHTRUNC": "x == 0 as !x for any width, and an indexed part select as a wide shift; both mean what they say",
+    "CASEINCOMPLETE": "a case whose default is assigned before it",
+}
+"""Verilator's warnings that each file takes back for itself: what the writer writes that raises them. Any other is a fault."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # What differs between two builds of the tool and says nothing about the circuit: its first comment (which holds a
 # path of its build machine) and its own source line in the names of its helper registers.
 _TOOL_HEADER = re.compile(r"\A\s*/\*.*?\*/\s*", re.DOTALL)
 _TOOL_NAMES = re.compile(r"\$auto\$verilog_backend\.cc:\d+:dump_module\$")
+_MODULE = re.compile(r"^(?:\(\*.*\*\)\n)*module (\S+?) ?\(.*?^endmodule\n", re.MULTILINE | re.DOTALL)
+_CLOCKING = re.compile(r"^  wire width 1 input \d+ +\\(clk|rst)$", re.MULTILINE)
 
 
 class VerilogCells(CellPlatform):
     """The platform that collects an array's cells while it is converted; each name becomes one Verilog module.
 
-    The module of a cell is named ``<top>_<cell>``, also where one cell holds another. Amaranth names all others
-    ``<top>.<path>`` or ``<top>_<cell>.<path>``, so files of different tops have no module in common.
+    The module of a cell is named ``<top>__<cell>``, also where one cell holds another. Amaranth names all others
+    ``<top>.<path>`` or ``<top>__<cell>.<path>``. No top's name has two underscores in a row or one at its end, so
+    files of different tops have no module in common.
 
     Parameters
     ----------
@@ -54,17 +66,17 @@ class VerilogCells(CellPlatform):
     def __init__(self, top, target=ASIC):
         if target not in TARGETS:
             raise ValueError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
-        self.top, self.target = _identifier(top), target
+        self.top, self.target = _top_name(top), target
         self._cells = {}
 
     @property
     def modules(self):
-        """Verilog text of each collected cell, sorted by its name."""
+        """RTLIL of each collected cell, sorted by its name."""
         return [cell.text for _, cell in sorted(self._cells.items())]
 
     def instance(self, name, make, arguments, options):
         """An interface like that of ``make(*arguments, **options)``, and the :py:`Instance` of its module bound to it."""
-        module = f"{self.top}_{_identifier(name)}"
+        module = f"{self.top}__{_identifier(name)}"
         if name not in self._cells:
             self._cells[name] = _Cell.convert(module, make, arguments, options, self)
         cell = self._cells[name]
@@ -77,7 +89,7 @@ class VerilogCells(CellPlatform):
 
 @dataclasses.dataclass(frozen=True)
 class _Cell:
-    """A converted cell: what it was made from, and its module."""
+    """A converted cell: what it was made from, and its RTLIL."""
 
     make: object
     arguments: tuple
@@ -88,12 +100,12 @@ class _Cell:
     @classmethod
     def convert(cls, name, make, arguments, options, platform):
         component = make(*arguments, **options)
-        return cls(make, arguments, options, component.signature, _convert(component, name, platform))
+        return cls(make, arguments, options, component.signature, _to_rtlil(component, name, platform))
 
     def clocking(self):
         """Connections of clock and reset; a cell without state has none."""
-        ports = re.search(r"\((.*?)\)", self.text)[1].split(", ")
-        return {f"i_{port}": signal() for port, signal in (("clk", ClockSignal), ("rst", ResetSignal)) if port in ports}
+        own, _, _ = self.text.partition("\nend\n")
+        return {f"i_{port}": {"clk": ClockSignal, "rst": ResetSignal}[port]() for port in _CLOCKING.findall(own)}
 
 
 def to_verilog(component, name, *, cells=True, target=ASIC):
@@ -111,11 +123,17 @@ def to_verilog(component, name, *, cells=True, target=ASIC):
         Spell arithmetic for gates, or for carry chains and multipliers; answers and cycles are the same. With ``cells``.
     """
     collector = VerilogCells(name, target) if cells else None
-    top = _convert(component, name, collector)
-    header = (f"// {name}: generated by subbyte {__version__}\n"
-              "// SPDX-FileCopyrightText: 2026 subbyte contributors\n"
-              "// SPDX-License-Identifier: Apache-2.0\n")
-    return "\n".join([header, top, *(collector.modules if cells else [])])
+    with _without_garbage_collection():
+        top = _to_rtlil(component, _top_name(name), collector)
+    modules = yosys.to_verilog("\n".join([top, *(collector.modules if cells else [])]))
+    header = [f"// {name}: generated by subbyte {__version__}",
+              "// SPDX-FileCopyrightText: 2026 subbyte contributors",
+              "// SPDX-License-Identifier: Apache-2.0",
+              "",
+              "// verilator lint_save"]
+    for code, reason in LINT_OFF.items():
+        header += [f"// Yosys writes {reason}.", f"// verilator lint_off {code}"]
+    return "\n".join([*header, "", *_in_order(modules), "// verilator lint_restore", ""])
 
 
 def manifest(component, name, config=None, *, target=ASIC):
@@ -228,10 +246,33 @@ def _identifier(name):
     return name
 
 
-def _convert(component, name, platform):
-    toolchain.prepare_environment()
-    text = verilog.convert(component, name=name, platform=platform, emit_src=False, strip_internal_attrs=True)
-    return _TOOL_NAMES.sub("$always$", _TOOL_HEADER.sub("", text))
+def _top_name(name):
+    if "__" in _identifier(name) or name.endswith("_"):
+        raise ValueError(f"name must have no two underscores in a row and none at its end, which set off the names of cells, "
+                         f"not {name!r}")
+    return name
+
+
+def _to_rtlil(component, name, platform):
+    return rtlil.convert(component, name=name, platform=platform, emit_src=False)
+
+
+@contextmanager
+def _without_garbage_collection():
+    """A netlist is millions of objects that all stay: to look through them again and again takes as long as to make them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _in_order(verilog):
+    """The modules of a text: the top and what is below it, then each cell likewise, by name."""
+    text = _TOOL_NAMES.sub("$always$", _TOOL_HEADER.sub("", verilog))
+    return [text for _, text in sorted((match[1].lstrip("\\"), match[0]) for match in _MODULE.finditer(text))]
 
 
 @functools.cache

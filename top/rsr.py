@@ -74,6 +74,7 @@ class RsrArray(wiring.Component):
         stages = ActivationTable.LATENCY + config.dot_stages
         first = delay(m, self.valid & self.first, stages, "first", reset=True)
         capture = delay(m, self.valid & self.last, stages, "capture", reset=True)
+        sums = []
         for r in range(config.rows):
             for c in range(config.cols):
                 pe = place(m, platform, f"element_{r}_{c}", "element", element, config)
@@ -82,10 +83,10 @@ class RsrArray(wiring.Component):
                     pe.selects.eq(selects[c]),
                     pe.first.eq(first),
                     pe.capture.eq(capture),
-                    self.sums[r][c].eq(pe.sum),
                 ]
-                if r == c == 0:
-                    m.d.comb += self.captured.eq(pe.captured)
+                sums.append(pe.sum)
+        # At once: an assignment for each element would go through the whole array's bits for each.
+        m.d.comb += [self.sums.as_value().eq(Cat(sums)), self.captured.eq(pe.captured)]
         return m
 
     def _place_tables(self, m, platform):

@@ -58,7 +58,7 @@ class TenderArray(wiring.Component):
         controls = controls_of(m, config, valid=self.valid, is_unsigned=self.is_unsigned, first=self.first, last=self.last,
                                shift=self.shift)
         rows, columns = self._place_edges(m, platform)
-        overflows = []
+        values, overflows = [], []
         for r in range(config.rows):
             for c in range(config.cols):
                 mac = self._place_mac(m, platform, f"mac_{r}_{c}")
@@ -66,9 +66,11 @@ class TenderArray(wiring.Component):
                     mac.pairs.eq(rows[r].pairs),
                     mac.selects.eq(columns[c].selects),
                     *(getattr(mac, name).eq(value) for name, value in controls.items() if hasattr(mac, name)),
-                    self.values[r][c].eq(mac.result if self.options["capture"] else mac.value),
                 ]
+                values.append(mac.result if self.options["capture"] else mac.value)
                 overflows.append(mac.overflow)
+        # At once: an assignment for each element would go through the whole array's bits for each.
+        m.d.comb += self.values.as_value().eq(Cat(values))
         m.d.sync += self.overflow.eq(Cat(overflows).any())
         if self.options["capture"]:
             m.d.comb += self.captured.eq(mac.captured)
