@@ -10,7 +10,7 @@ from .contract import Part, Priced, Product, Scheme
 
 __all__ = ["ENGINES_EXAMPLE", "NAMES", "Part", "Priced", "Product", "Scheme", "engines", "priced", "scheme"]
 
-NAMES = ("bitmod", "tender", "rsr", "baselines")
+NAMES = ("bitmod", "tender", "rsr", "bipolar", "baselines")
 
 ENGINES_EXAMPLE = NAMES[0]
 """The engine in examples of help texts."""

@@ -147,7 +147,11 @@ class Engine(wiring.Component):
         """The activations behind the core's edge."""
         m.submodules.edge = edge
         wiring.connect(m, wiring.flipped(self.activations), edge.i)
-        m.d.comb += [edge.index.eq(sequencer.index.beat), edge.again.eq(sequencer.index["pass"] != 0)]
+        m.d.comb += [
+            edge.index.eq(sequencer.index.beat),
+            edge.again.eq(sequencer.index["pass"] != 0),
+            edge.final.eq(sequencer.at_end["pass"]),
+        ]
         return edge.o
 
     def _find_ends(self, m, sequencer, activations_last):

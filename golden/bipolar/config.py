@@ -20,8 +20,6 @@ __all__ = ["LONGEST", "OUTPUTS", "BipolarConfig", "check_operands", "format_code
 OUTPUTS = ("int32", "float32", "float16")
 LONGEST = 2**15 - 1
 """Longest reduction whose sums of 8 by 8 bits, corrections included, fit 32 bits."""
-CONVERSION = 4
-"""Cycles from an integer to binary32."""
 
 
 def format_code(bits_a: int, bits_w: int) -> int:
@@ -53,7 +51,7 @@ class BipolarConfig(EngineConfig):
         Register ranks of the population count, the last one behind its result.
     accumulator_chunk : int or None
         Bits of the accumulator that are added in a cycle; the carry between two chunks waits for the next one. None: all.
-    product_stages : 1 to 24
+    product_stages : 2 to 24
         Pipeline stages of each scale's multiplier.
     """
 
@@ -77,7 +75,7 @@ class BipolarConfig(EngineConfig):
         for name in ("rows", "cols", "drain", "max_k"):
             check_integer(name, getattr(self, name), 1)
         for name, low, high in (("lanes", 1, 1024), ("bits_w", 1, MAX_BITS), ("bits_a", 1, MAX_BITS), ("dot_stages", 1, 8),
-                                ("product_stages", 1, 24)):
+                                ("product_stages", 2, 24)):
             check_integer(name, getattr(self, name), low, high)
         check_integer("accumulator_chunk", self.accumulator_chunk, 2, optional=True)
         check_choice("output", self.output, OUTPUTS, f"one of {', '.join(OUTPUTS)}")
@@ -136,6 +134,16 @@ class BipolarConfig(EngineConfig):
         return self.bits_a + self.bits_w - 2
 
     @property
+    def shift_shape(self) -> range:
+        """Values of such a weight; at least a bit wide, since not every tool takes signals of none."""
+        return range(max(self.largest_shift + 1, 2))
+
+    @property
+    def plane_shape(self) -> range:
+        """Numbers of activations' planes, likewise."""
+        return range(max(self.bits_a, 2))
+
+    @property
     def accumulator_bits(self) -> int:
         """Width of a sum, without a sign: all bits differ, in as many whole beats as a tile may have."""
         return constant(self.largest_k, self.bits_a, self.bits_w).bit_length()
@@ -163,8 +171,8 @@ class BipolarConfig(EngineConfig):
 
     @property
     def output_stages(self) -> int:
-        """Latency of the output unit: carries and corrections, then their difference, then its scale."""
-        return 2 + (CONVERSION + self.product_stages + 2) * self.has_scales
+        """Latency of the output unit: carries and corrections, their difference; two products, each aligned and rounded."""
+        return 2 + 2 * (self.product_stages + 2) * self.has_scales
 
     @property
     def timing(self) -> Timing:
