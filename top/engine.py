@@ -163,7 +163,7 @@ class Engine(wiring.Component):
             tile_end.eq(self.weights.payload.last | activations_last),
             at_end.term.eq(index.term == terms - 1),
             at_end.beat.eq((index.beat == self.config.group_beats - 1) | tile_end),
-            at_end["pass"].eq(index["pass"] == passes - 1),
+            at_end["pass"].eq(index["pass"] >= passes - 1),  # also where a changed format asks for fewer
             at_end.group.eq(tile_end),
         ]
 
