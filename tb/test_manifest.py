@@ -118,6 +118,8 @@ def test_drain_is_hidden_from_the_stated_k_on(engine):
         longest = engine.figures["largest_k"] // engine.config.lanes
         for beats, hidden in ((longest, False),) if k is None else ((k // engine.config.lanes, True),
                                                                     (k // engine.config.lanes - 1, False)):
+            if beats == 0:
+                continue
             weights, _, _ = engine.run(beats, fmt, tiles=20)
             undisturbed = engine.config.tile_distance(engine.config.formats_taken[engine.codes[fmt]], beats, drain=False)
             assert ((weights[19, -1] - weights[9, -1]) / 10 == undisturbed) == hidden, (fmt, beats)
@@ -166,7 +168,8 @@ def done_after(dut, start, done):
     (lambda: RsrArray(RsrConfig(cols=2, lanes=10, drain=1)), ("valid", "first", "last"), "captured"),
     (lambda: RsrScatterPE(2), ("valid", "last"), "done"),
     (lambda: RsrScatterPE(3), ("valid", "last"), "done"),
-], ids=["bitmod", "bitmod_one_chunk", "tender", "tender_one_chunk", "bipolar", "bipolar_one_chunk", "rsr_array", "rsr_scatter_2", "rsr_scatter_3"])
+], ids=["bitmod", "bitmod_one_chunk", "tender", "tender_one_chunk", "bipolar", "bipolar_one_chunk", "rsr_array",
+        "rsr_scatter_2", "rsr_scatter_3"])
 def test_latency_of_elements(dut, start, done):
     dut = dut()
     assert done_after(dut, start, done) == dut.describe()["latency_last_term_to_done"]
