@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ..hdl.target import ASIC
+from ..hdl.target import ASIC, TARGETS
 from ..schemes import scheme
 from ..sim.cocotb_run import resolve_seed
 from ..sim.engine_run import EngineModel, rms
@@ -63,7 +63,7 @@ def _config(scheme, settings, group_size):
               help="What to generate; `subbyte list` names the parts.")
 @click.option("--name", metavar="NAME", help="Of the top module, and the first part of every other module's, so that several "
               "configurations fit into one design. Default: <scheme>_<part>.")
-@click.option("--target", metavar="asic|fpga", default=ASIC, show_default=True,
+@click.option("--target", metavar="|".join(TARGETS), default=ASIC, show_default=True,
               help="Spelling of the arithmetic: for gates, or for carry chains and multipliers; answers are the same.")
 @click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
               help="Write FILE.v and, beside it, its manifest FILE.json; anything else is a folder for them. "

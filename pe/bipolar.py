@@ -16,10 +16,15 @@ from amaranth.lib.wiring import In, Out
 from ..golden.bipolar import BipolarConfig
 from ..hdl.bit_heap import BitHeap, Term, least_budget
 from ..hdl.chunk_accumulator import ChunkAccumulator
+from ..hdl.dual_table import dual_table
 from ..hdl.layouts import payload_layout
 from ..hdl.pipeline import delay
+from ..hdl.target import has_dual_tables
 
 __all__ = ["BipolarPE", "PlaneRegister", "PlaneSlicer", "XorCount", "controls_of"]
+
+CHAIN = 6
+"""Tables that add the differences of two lanes each to one sum."""
 
 
 class PlaneSlicer(wiring.Component):
@@ -120,14 +125,9 @@ class XorCount(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.heap = heap = self._heap()
+        m.submodules.heap = heap = self._heap(m, platform)
         m.submodules.accumulator = accumulator = ChunkAccumulator(
             config.chunks, config.count_bits + config.largest_shift, capture=self.with_capture)
-        differ = Signal(config.lanes)
-        m.d.comb += [
-            differ.eq(self.weights ^ self.activations),
-            *(heap.terms[lane].eq(differ[lane]) for lane in range(config.lanes)),
-        ]
         count = delay(m, heap.sum, config.dot_stages - heap.latency, "count")
         valid, shift = (delay(m, value, 1, name) for value, name in ((self.valid, "valid"), (self.shift, "shift")))
         m.d.comb += [
@@ -139,11 +139,36 @@ class XorCount(wiring.Component):
             m.d.comb += accumulator.capture.eq(delay(m, self.capture, 1, "capture", reset=True))
         return m
 
-    def _heap(self) -> BitHeap:
+    def _heap(self, m, platform) -> BitHeap:
+        """The counter of differing bits, its terms connected."""
         config = self.config
-        terms = [Term(1, delay=0.5)] * config.lanes
-        return BitHeap(terms, width=config.count_bits, register_output=True,
+        bits = self._pairs(m) if has_dual_tables(platform) else [(bit, 0, 0.5) for bit in self.weights ^ self.activations]
+        terms = [Term(1, weight=weight, delay=late) for _, weight, late in bits]
+        heap = BitHeap(terms, width=config.count_bits, style="counter", register_output=True,
                        budget=least_budget(terms, config.count_bits, config.dot_stages - 1))
+        m.d.comb += [heap.terms[number].eq(bit) for number, (bit, _, _) in enumerate(bits)]
+        return heap
+
+    def _pairs(self, m) -> list[tuple[Value, int, float]]:
+        """Bits that count the differences, their weights and delays: a table adds those of two lanes to the sum before it.
+
+        Chains of ``CHAIN`` tables, so that their sums do not come too late.
+        """
+        bits, total = [], None
+        for lane in range(0, self.config.lanes, 2):
+            operands = [bit for pair in zip(self.weights[lane:lane + 2], self.activations[lane:lane + 2], strict=True)
+                        for bit in pair]
+            given, level = [*operands, *([] if total is None else [total])], lane // 2 % CHAIN
+
+            def differing(row, lanes=len(operands) // 2, more=total is not None):
+                return sum(row[2 * i] ^ row[2 * i + 1] for i in range(lanes)) + (row[2 * lanes] if more else 0)
+
+            total, carry = dual_table(m, f"pair_{lane}", given, upper=differing, lower=lambda row, f=differing: f(row) >> 1)
+            bits.append((carry, 1, level + 1.0))
+            if level == CHAIN - 1 or lane + 2 >= self.config.lanes:
+                bits.append((total, 0, level + 1.0))
+                total = None
+        return bits
 
 
 def _moved(value: Value, places: Value) -> Value:

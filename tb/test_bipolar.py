@@ -16,6 +16,7 @@ from subbyte.golden.bipolar import BipolarConfig, QuantizedActivations, Quantize
 from subbyte.golden.streams import pack_beats, unpack_beats
 from subbyte.golden.tender import TenderConfig
 from subbyte.hdl.chunk_accumulator import ChunkAccumulator, resolved
+from subbyte.hdl.target import TARGETS
 from subbyte.schemes import scheme
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel
@@ -29,7 +30,7 @@ BIPOLAR = scheme("bipolar")
 SLICE = Path(__file__).parents[1] / "tests" / "data" / "smollm2_slice.npz"
 
 CONFIGS = {
-    "integers": BipolarConfig(rows=2, cols=4, lanes=16, drain=2, max_k=96),
+    "integers": BipolarConfig(rows=2, cols=4, lanes=15, drain=2, max_k=90),
     "narrow": BipolarConfig(rows=3, cols=2, lanes=5, drain=1, bits_w=3, bits_a=2, dot_stages=1, accumulator_chunk=None,
                             max_k=60),
     "binary32": BipolarConfig(rows=1, cols=4, lanes=11, drain=1, output="float32", dot_stages=3, accumulator_chunk=3, max_k=90),
@@ -75,7 +76,7 @@ def test_engine_under_cocotb():
     bench.check_cocotb(engine_cases(bench.config, np.random.default_rng(seed)), seed)
 
 
-@pytest.mark.parametrize("target", ["asic", "fpga"])
+@pytest.mark.parametrize("target", TARGETS)
 def test_every_precision(target):
     """All 64, K not a multiple of the lanes."""
     config, seed = CONFIGS["integers"], resolve_seed()

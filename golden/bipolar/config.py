@@ -63,7 +63,7 @@ class BipolarConfig(EngineConfig):
     output: str = "int32"
     drain: int = 8
     max_k: int = 28672
-    dot_stages: int = 2
+    dot_stages: int = 3
     accumulator_chunk: int | None = 8
     product_stages: int = 2
 
