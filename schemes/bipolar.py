@@ -71,7 +71,10 @@ class Bipolar(Scheme):
         from ..top.bipolar import BipolarArray, BipolarEngine
 
         def bit_products(count):
-            return lambda config: {"1 x 1 bit": float(count(config))}
+            """And the products of integers that they make."""
+            return lambda config: {"1 bit x 1 bit": float(count(config))} | {
+                f"INT{bits} x INT{bits}": count(config) / bits**2
+                for bits in (4, 8) if bits <= min(config.bits_w, config.bits_a)}
 
         of_pe = bit_products(lambda config: config.lanes)
         of_array = bit_products(lambda config: config.rows * config.cols * config.lanes)

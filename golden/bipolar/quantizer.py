@@ -218,13 +218,13 @@ def quantize_activations(x: np.ndarray, bits: int = 8, signed: bool | None = Non
     bits : 1 to 8
     signed : bool or None
         Two's complement, which has a zero, with largest magnitude ``2**(bits - 1) - 1``; or odd integers, which have one level
-        more. None: two's complement from 4 bits on.
+        more. None: two's complement but for 1 bit.
     """
     check_bits("bits", bits)
     check_choice("signed", signed, (None, False, True))
     x = _finite("x", x)
     if signed is None:
-        signed = bits >= 4
+        signed = bits > 1
     if not signed:
         codes, scales = _quantize_rows(x, bits, "absmax")
         return QuantizedActivations(codes, bits, scales)
