@@ -64,6 +64,11 @@ class Bipolar(Scheme):
     def shared(self, config):
         return "one scale a channel"
 
+    def tables(self, path):
+        from . import bipolar_precision
+
+        bipolar_precision.table(path)
+
     @cached_property
     def parts(self):
         from ..dequant.bipolar import BipolarOutput
