@@ -20,16 +20,16 @@ class BipolarOutput(ScaledOutput):
 
     @property
     def latency(self) -> int:
-        """Addends and carries, their difference; then its scale."""
-        return 2 + (self._scale_latency if self.config.has_scales else 0)
+        """Operands and resolved carries, their sum; then its halves, or its scale."""
+        return 2 + (self._scale_latency if self.config.has_scales else 1)
 
     def elaborate(self, platform):
         m = Module()
-        overflows = []
+        overflows, row = [], self._register(m, self.row.addend, "row")
         for i in range(self.config.drain):
-            total = self._total(m, platform, i)
+            total = self._total(m, platform, i, row)
             if not self.config.has_scales:
-                m.d.comb += self.payload.data[i].eq(total)
+                m.d.comb += self.payload.data[i].eq(self._halve(m, total, i))
                 continue
             scale = self._multiply_scales(m, platform, f"scale_{i}", self.columns[i].scale, self.row.scale, 2)
             y, overflow = self._scale(m, platform, i, total, scale)
@@ -39,25 +39,25 @@ class BipolarOutput(ScaledOutput):
             m.d.comb += self.payload.overflow.eq(Cat(overflows).any())
         return EnableInserter(self.enable)(m)
 
-    def _total(self, m, platform, index) -> Value:
-        """The product of integers, registered."""
-        width = self.config.total_bits
+    def _register(self, m, value, name) -> Value:
+        """All bits of a number, a cycle later."""
+        return delay(m, _extended(value, self.config.total_bits), 1, name)
 
-        def add(first, second, name):
-            return delay(m, carry_select_add(m, first, second, platform=platform), 1, f"{name}_{index}")
-
-        addends = (_extended(value.addend, width) for value in (self.columns[index], self.row))
-        fixed = add(*addends, "fixed")
-        twice = add(*(_extended(Cat(Const(0, 1), part), width) for part in resolved(self.results[index], self.config.chunks)),
-                    "twice")
-        # a - b = ~(~a + b)
-        total = Signal(signed(width), name=f"total_{index}")
-        m.d.comb += total.eq(~carry_select_add(m, ~fixed, twice, platform=platform))
-        if not self.config.has_scales:
-            halvings = delay(m, self.common.halvings, 1, f"halvings_{index}")
-            halved = Mux(halvings[0], total >> 1, total)
-            total = Mux(halvings[1], total >> 2, halved)
+    def _total(self, m, platform, index, row) -> Value:
+        """The product of integers, registered: column + row - twice, the last as its complement and 1."""
+        column = self._register(m, self.columns[index].addend, f"column_{index}")
+        parts = (_extended(part, self.config.total_bits) for part in resolved(self.results[index], self.config.chunks))
+        twice = delay(m, Cat(Const(0, 1), carry_select_add(m, *parts, platform=platform)[:-1]), 1, f"twice_{index}")
+        carries = column & row | (column ^ row) & ~twice
+        total = Signal(signed(self.config.total_bits), name=f"total_{index}")
+        m.d.comb += total.eq(carry_select_add(m, column ^ row ^ ~twice, Cat(Const(1, 1), carries[:-1]), platform=platform))
         return delay(m, total, 1, f"total_{index}")
+
+    def _halve(self, m, total, index) -> Value:
+        """What halvings leave of it, registered."""
+        halvings = delay(m, self.common.halvings, 2, f"halvings_{index}")
+        halved = Mux(halvings[1], total >> 2, Mux(halvings[0], total >> 1, total))
+        return delay(m, halved, 1, f"halved_{index}")
 
 
 def _extended(value: Value, width: int) -> Value:

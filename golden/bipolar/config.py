@@ -171,8 +171,8 @@ class BipolarConfig(EngineConfig):
 
     @property
     def output_stages(self) -> int:
-        """Latency of the output unit: carries and corrections, their difference; two products, each aligned and rounded."""
-        return 2 + 2 * (self.product_stages + 2) * self.has_scales
+        """Latency of the output unit: operands, their sum; its halves, or two products, each aligned and rounded."""
+        return 2 + (2 * (self.product_stages + 2) if self.has_scales else 1)
 
     @property
     def timing(self) -> Timing:
