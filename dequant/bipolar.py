@@ -4,7 +4,7 @@
 
 from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value, signed
 
-from ..hdl.adders import carry_select_add
+from ..hdl.adders import add_chunks, carry_select_add, ripple_chunks
 from ..hdl.chunk_accumulator import resolved
 from ..hdl.pipeline import delay
 from .scaled_output import ScaledOutput
@@ -20,8 +20,8 @@ class BipolarOutput(ScaledOutput):
 
     @property
     def latency(self) -> int:
-        """Operands and resolved carries, their sum; then its halves, or its scale."""
-        return 2 + (self._scale_latency if self.config.has_scales else 1)
+        """Operands and resolved carries, their sum in two, halved; then its scale."""
+        return 3 + (self._scale_latency if self.config.has_scales else 0)
 
     def elaborate(self, platform):
         m = Module()
@@ -29,9 +29,9 @@ class BipolarOutput(ScaledOutput):
         for i in range(self.config.drain):
             total = self._total(m, platform, i, row)
             if not self.config.has_scales:
-                m.d.comb += self.payload.data[i].eq(self._halve(m, total, i))
+                m.d.comb += self.payload.data[i].eq(total)
                 continue
-            scale = self._multiply_scales(m, platform, f"scale_{i}", self.columns[i].scale, self.row.scale, 2)
+            scale = self._multiply_scales(m, platform, f"scale_{i}", self.columns[i].scale, self.row.scale, 3)
             y, overflow = self._scale(m, platform, i, total, scale)
             m.d.comb += self.payload.data[i].eq(y)
             overflows.append(overflow)
@@ -44,20 +44,19 @@ class BipolarOutput(ScaledOutput):
         return delay(m, _extended(value, self.config.total_bits), 1, name)
 
     def _total(self, m, platform, index, row) -> Value:
-        """The product of integers, registered: column + row - twice, the last as its complement and 1."""
+        """The product of integers: column + row - twice, the last as its complement and 1; halved unless its scale does it."""
         column = self._register(m, self.columns[index].addend, f"column_{index}")
         parts = (_extended(part, self.config.total_bits) for part in resolved(self.results[index], self.config.chunks))
         twice = delay(m, Cat(Const(0, 1), carry_select_add(m, *parts, platform=platform)[:-1]), 1, f"twice_{index}")
         carries = column & row | (column ^ row) & ~twice
+        chunks = add_chunks(column ^ row ^ ~twice, Cat(Const(1, 1), carries[:-1]), Const(0, 1))
+        chunks = {name: delay(m, value, 1, f"{name}_{index}") for name, value in chunks.items()}
         total = Signal(signed(self.config.total_bits), name=f"total_{index}")
-        m.d.comb += total.eq(carry_select_add(m, column ^ row ^ ~twice, Cat(Const(1, 1), carries[:-1]), platform=platform))
-        return delay(m, total, 1, f"total_{index}")
-
-    def _halve(self, m, total, index) -> Value:
-        """What halvings leave of it, registered."""
-        halvings = delay(m, self.common.halvings, 2, f"halvings_{index}")
-        halved = Mux(halvings[1], total >> 2, Mux(halvings[0], total >> 1, total))
-        return delay(m, halved, 1, f"halved_{index}")
+        m.d.comb += total.eq(ripple_chunks(chunks["parts"], Const(0, 1), chunks["carries"], chunks["ones"]))
+        if not self.config.has_scales:
+            halvings = delay(m, self.common.halvings, 2, f"halvings_{index}")
+            total = Mux(halvings[1], total >> 2, Mux(halvings[0], total >> 1, total))
+        return delay(m, total, 1, f"product_{index}")
 
 
 def _extended(value: Value, width: int) -> Value:

@@ -171,8 +171,8 @@ class BipolarConfig(EngineConfig):
 
     @property
     def output_stages(self) -> int:
-        """Latency of the output unit: operands, their sum; its halves, or two products, each aligned and rounded."""
-        return 2 + (2 * (self.product_stages + 2) if self.has_scales else 1)
+        """Latency of the output unit: operands, their sum in two; two products, each aligned and rounded."""
+        return 3 + 2 * (self.product_stages + 2) * self.has_scales
 
     @property
     def timing(self) -> Timing:
