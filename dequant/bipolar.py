@@ -26,12 +26,15 @@ class BipolarOutput(ScaledOutput):
     def elaborate(self, platform):
         m = Module()
         overflows, row = [], self._register(m, self.row.addend, "row")
+        if self.config.has_scales:
+            row_scale = delay(m, self.row.scale, 1, "row_scale")
         for i in range(self.config.drain):
             total = self._total(m, platform, i, row)
             if not self.config.has_scales:
                 m.d.comb += self.payload.data[i].eq(total)
                 continue
-            scale = self._multiply_scales(m, platform, f"scale_{i}", self.columns[i].scale, self.row.scale, 3)
+            column_scale = delay(m, self.columns[i].scale, 1, f"column_scale_{i}")
+            scale = self._multiply_scales(m, platform, f"scale_{i}", column_scale, row_scale, 2)
             y, overflow = self._scale(m, platform, i, total, scale)
             m.d.comb += self.payload.data[i].eq(y)
             overflows.append(overflow)
