@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ..hdl.target import FPGA, TARGETS
+from ..hdl.target import TARGETS
 from ..schemes import engines, scheme
 from ..synth import fpga as flow_of
 from ..synth import results
@@ -47,8 +47,8 @@ _BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bea
 @click.option("--freq", metavar="MHZ", type=float, help="The clock that is wanted. With a board, its clock's.")
 @click.option("--seed", "seeds", metavar="N", type=click.IntRange(min=0), multiple=True,
               help=f"Of place and route; repeat for more. Default: {', '.join(map(str, flow_of.SEEDS))}.")
-@click.option("--target", metavar="fpga|asic", default=FPGA, show_default=True,
-              help="Spelling of the arithmetic: for carry chains and multipliers, or for gates.")
+@click.option("--target", metavar="|".join(TARGETS), help="Spelling of the arithmetic: for gates, for carry chains and "
+              "multipliers, for these and 7 series' tables. Default: the device's own.")
 @click.option("--limit", metavar="SECONDS", type=click.FloatRange(min=1), default=flow_of.LIMIT, show_default=True,
               help="Most time of a tool for one design; a design that takes longer is a row that says so.")
 @click.option("--yosys", metavar="PROGRAM", default=DEFAULT, show_default=True, help="A native yosys is faster.")
@@ -67,7 +67,7 @@ def fpga(ctx, names, top, clock, parts, settings, devices, board, baud, freq, se
       subbyte fpga {engine} --device ecp5-25k --part engine --set rows=2 --set cols=2
       subbyte fpga {engine} --board ulx3s-85f --keep build/ulx3s
     """
-    if target not in TARGETS:
+    if target not in (None, *TARGETS):
         raise ValueError(f"--target must be one of {', '.join(TARGETS)}, not {target!r}")
     board = _known("--board", board, BOARDS) if board else None
     devices = [board.device] if board and not devices else devices or [_DEVICE]

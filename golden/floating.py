@@ -7,7 +7,7 @@ Everything is done in float64, which holds each operand and each product exactly
 
 import numpy as np
 
-__all__ = ["accumulate_float32", "fused_multiply_add", "scale_add", "scale_round"]
+__all__ = ["accumulate_float32", "fused_multiply_add", "scale_add", "scale_round", "scaled_sums"]
 
 _FLOAT64_DIGITS = 53
 #: Weight of the last place of a binary32 subnormal number, and of the largest power of two, as exponents.
@@ -209,3 +209,29 @@ def scale_add(integer, scale, constant):
     upper, rest = _two_sum(constant.astype(np.float64), np.ldexp(low, exponent - 24))
     total, error = _two_sum(np.ldexp(high, exponent - 24), upper)
     return _add_round_to_odd(total, _add_round_to_odd(rest, error)).astype(np.float32) + np.float32(0)
+
+
+def scaled_sums(sums, token_scales, weight_scales, dtype):
+    """Return integer sums times the product of two scales, rounded to `dtype`, and where they overflow.
+
+    The scales are multiplied first, rounded to binary32 and zero if subnormal there; the sum, itself in binary32, then by their
+    product. A product of scales that overflows makes every sum but zero do so.
+
+    Parameters
+    ----------
+    sums : int64 array
+    token_scales, weight_scales : array_like of float32
+        Broadcast with the sums.
+    dtype : dtype_like
+        float32 or float16.
+
+    Returns
+    -------
+    y : ndarray of `dtype`
+    overflow : ndarray of bool
+    """
+    scales, infinite = scale_round(weight_scales, token_scales, np.float32)
+    scales = np.where(scales < np.finfo(np.float32).tiny, np.float32(0), scales)
+    infinite = np.broadcast_to(infinite, sums.shape) & (sums != 0)
+    y, overflow = scale_round(sums.astype(np.float32), np.where(np.isinf(scales), np.float32(0), scales), dtype)
+    return np.where(infinite, np.copysign(np.inf, sums).astype(dtype), y), overflow | infinite

@@ -135,7 +135,7 @@ def engine_timeline(tiles: Tiles, schedule: Schedule | Sequence[Schedule], timin
             free = last + timing.interval
             ends.append(last)
             beats.append(of_part)
-    peak = [lanes * sum(group.beats * group.passes for group in tile.groups) for tile in schedules]
+    peak = [lanes * sum(group.beats for group in tile.groups) for tile in schedules]
     return Timeline(
         cycles=drained[-1] + timing.output,
         busy=tiles.n_tiles * sum(tile.cycles for tile in schedules),

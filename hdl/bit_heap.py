@@ -9,7 +9,8 @@ asks for them.
 
 The schedule is plain Python (:func:`plan_heap`, tested without hardware); :class:`BitHeap` draws it. For
 FPGAs, whose carry chains beat compressors built of look-up tables, ``style="carry_chain"`` gives the same
-sums as a tree of adders, and so does every heap on a platform for an FPGA, at its latency for silicon.
+sums as a tree of adders, and so does every ``"compressor"`` on a platform for an FPGA, at its latency for silicon. Where terms
+are single bits, trees of carry chains lose there too: ``style="counter"`` stays a compressor everywhere.
 
 Column compression follows L. Dadda, "Some schemes for parallel multipliers", 1965; that the earliest bits are
 added first is the three-greedy rule of P. Stelling et al., "Optimal circuits for parallel multipliers", IEEE
@@ -26,13 +27,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .adders import carry_select_add
+from .dual_table import dual_table
 from .pipeline import delay
-from .target import is_fpga
+from .target import has_dual_tables, is_fpga
 
-__all__ = ["ONE", "Adder", "BitHeap", "Leaf", "Plan", "Stage", "Term", "least_budget", "plan_heap"]
+__all__ = ["ONE", "STYLES", "Adder", "BitHeap", "Leaf", "Plan", "Stage", "Term", "least_budget", "plan_heap"]
 
 ONE = -1
 """The constant one among the numbered bits of a plan."""
+STYLES = ("compressor", "carry_chain", "counter")
 
 
 @dataclass(frozen=True)
@@ -253,9 +256,9 @@ class BitHeap(wiring.Component):
         Delay allowed per cycle, at least 1, in full-adder delays (``"compressor"``) or levels of the tree
         (``"carry_chain"``). None: combinational. A final adder that does not fit gets a cycle of its own and
         is not cut: where it limits the clock, take ``rows=2`` and a chunked accumulator.
-    style : "compressor" or "carry_chain"
-        Full adders bit by bit, for silicon, or a balanced tree of ``+``, for FPGAs. Sums are the same; with
-        ``rows=2`` the addends differ, their sum does not.
+    style : "compressor", "carry_chain" or "counter"
+        Full adders bit by bit, for silicon, or a balanced tree of ``+``, for FPGAs; "counter": full adders there too. Sums are
+        the same; with ``rows=2`` the addends differ, their sum does not.
     register_output : bool
         Put a register behind the result; adds 1 to the latency.
 
@@ -283,8 +286,8 @@ class BitHeap(wiring.Component):
             raise ValueError(f"width must be None or at least 1, not {width!r}")
         if rows not in (1, 2):
             raise ValueError(f"rows must be 1 or 2, not {rows!r}")
-        if style not in ("compressor", "carry_chain"):
-            raise ValueError(f"style must be 'compressor' or 'carry_chain', not {style!r}")
+        if style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(map(repr, STYLES))}, not {style!r}")
         latest = max(term.delay for term in terms)
         if budget is not None and budget < max(1, latest):
             raise ValueError(f"budget must be None or at least 1 and the latest term's delay, {latest!r}, "
@@ -310,7 +313,7 @@ class BitHeap(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from ``terms`` to the result."""
-        if self._style == "compressor":
+        if self._style != "carry_chain":
             return self.plan.registers + self._register_output
         # A register stands behind every ``budget`` levels of the tree that others follow.
         inner = 0 if self._budget is None else max(self._levels - 1, 0) // int(self._budget)
@@ -323,15 +326,15 @@ class BitHeap(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        tree = self._style == "carry_chain" or is_fpga(platform)
-        results = self._draw_tree(m) if tree else self._draw_compressor(m)
+        tree = self._style == "carry_chain" or self._style == "compressor" and is_fpga(platform)
+        results = self._draw_tree(m) if tree else self._draw_compressor(m, platform)
         if self._register_output:
             results = [delay(m, value, 1, "result") for value in results]
         outputs = [self.sum] if self._rows == 1 else [self.addends[0], self.addends[1]]
         m.d.comb += [output.eq(value) for output, value in zip(outputs, results, strict=True)]
         return m
 
-    def _draw_compressor(self, m) -> list[Value]:
+    def _draw_compressor(self, m, platform) -> list[Value]:
         """Draw the plan; returns the sum or the two addends."""
         bits = {ONE: Const(1, 1)}
         for index, (term, bit, inverted) in enumerate(self.plan.leaves):
@@ -341,7 +344,7 @@ class BitHeap(wiring.Component):
             if level:
                 _register_bits(m, bits, self.plan.stages[level - 1].columns)
             for adder in stage.adders:
-                _draw_adder(m, bits, adder)
+                _draw_adder(m, platform, bits, adder)
         columns, low = self.plan.columns, _split(self.plan.columns)
         if self.plan.own_stage:
             _register_bits(m, bits, columns)
@@ -349,7 +352,7 @@ class BitHeap(wiring.Component):
                          for row in range(2))
         if self._rows == 2:
             return [first, second]
-        return [Cat(first[:low], carry_select_add(m, first[low:], second[low:]))]
+        return [Cat(first[:low], carry_select_add(m, first[low:], second[low:], platform=platform))]
 
     def _draw_tree(self, m) -> list[Value]:
         """Draw a balanced tree of adders; returns the sum or the two addends."""
@@ -372,9 +375,13 @@ def _register_bits(m, bits: dict[int, Value], columns: Sequence[Sequence[int]]):
     bits.update(zip(live, delay(m, Cat(bits[index] for index in live), 1, "heap"), strict=True))
 
 
-def _draw_adder(m, bits: dict[int, Value], adder: Adder):
+def _draw_adder(m, platform, bits: dict[int, Value], adder: Adder):
     """Draw a full or half adder in gates: from ``a + b + c`` synthesis would build something else."""
     a, b, *late = (bits[index] for index in adder.inputs)
+    if has_dual_tables(platform) and adder.carry is not None:
+        bits[adder.sum], bits[adder.carry] = dual_table(
+            m, f"adder{adder.sum}", [a, b, *late], upper=sum, lower=lambda row: sum(row[:2 + len(late)]) >> 1)
+        return
     total, carry = Signal(name=f"sum{adder.sum}"), Signal(name=f"carry{adder.sum}")
     if late:
         half = Signal(name=f"half{adder.sum}")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion of an integer sum to binary32, exact."""
+"""Conversion of an integer sum to binary32."""
 
 from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, signed
 from amaranth.lib import wiring
@@ -14,17 +14,20 @@ __all__ = ["IntToFloat"]
 
 _DIGITS = 24
 _BIAS = 127
+_LARGEST = 33
+"""The leading one of what is wider would have to move further."""
 
 
 class IntToFloat(wiring.Component):
-    """Convert a signed integer of up to 25 bits to binary32; zero gives +0.
+    """Convert a signed integer to binary32: exact up to 25 bits, beyond that rounded, ties to even; zero gives +0.
 
-    * Latency: 3 cycles in which `enable` is high. Throughput: one result per such cycle; in others all state stays.
+    * Latency: :meth:`latency_of` the width, 3 or, where it rounds, 4 cycles in which `enable` is high. Throughput: one result
+      per such cycle; in others all state stays.
     * Legal input: all but the most negative number.
 
     Parameters
     ----------
-    width : 2 to 25
+    width : 2 to 33
         Bits of the integer, sign included.
 
     Members
@@ -34,11 +37,14 @@ class IntToFloat(wiring.Component):
     y : Out(Float32)
     """
 
-    latency = 3
+    @staticmethod
+    def latency_of(width: int) -> int:
+        """Cycles from an integer of so many bits to its number."""
+        return 3 + (width > _DIGITS + 1)
 
     def __init__(self, width: int):
-        if width not in range(2, _DIGITS + 2):
-            raise ValueError(f"width must be 2 to {_DIGITS + 1}, whose numbers binary32 holds, not {width!r}")
+        if width not in range(2, _LARGEST + 1):
+            raise ValueError(f"width must be 2 to {_LARGEST}, not {width!r}")
         self._width = width
         super().__init__({"enable": In(1), "value": In(signed(width)), "y": Out(Float32)})
 
@@ -46,7 +52,7 @@ class IntToFloat(wiring.Component):
         m = Module()
         sign = self.value[-1]
         magnitude = ripple_chunks(self.value[:-1] ^ sign.replicate(self._width - 1), sign)
-        magnitude = delay(m, Cat(Const(0, _DIGITS - self._width + 1), magnitude), 1, "magnitude")
+        magnitude = delay(m, Cat(Const(0, max(_DIGITS - self._width + 1, 0)), magnitude), 1, "magnitude")
         shift = []
         # The leading one to the top: by 16 and 8 places in one cycle, by 4, 2, 1 in the next.
         for places in (16, 8):
@@ -57,10 +63,14 @@ class IntToFloat(wiring.Component):
             magnitude = self._shift(m, magnitude, places, shift)
         nonzero = magnitude[-1]
         exponent = _BIAS + self._width - 2 - Cat(reversed(shift))
+        number = delay(m, Cat(magnitude[:-1], Mux(nonzero, exponent, 0)[:8]), 1, "number")
+        below = len(magnitude) - _DIGITS
+        if below:
+            # A carry out of the fraction goes on into the exponent, as it should.
+            number = delay(m, ripple_chunks(number[below:], _up(number, below)), 1, "rounded")
         m.d.comb += [
-            self.y.fraction.eq(delay(m, magnitude[:-1], 1, "fraction")),
-            self.y.exponent.eq(delay(m, Mux(nonzero, exponent, 0)[:8], 1, "exponent")),
-            self.y.sign.eq(delay(m, sign, self.latency, "sign")),
+            Cat(self.y.fraction, self.y.exponent).eq(number),
+            self.y.sign.eq(delay(m, sign, self.latency_of(self._width), "sign")),
         ]
         return EnableInserter(self.enable)(m)
 
@@ -73,3 +83,8 @@ class IntToFloat(wiring.Component):
         ]
         shift.append(empty)
         return shifted
+
+
+def _up(number, below):
+    """Whether to round up: more than half of a unit is below, or half of one and the number is odd."""
+    return number[below - 1] & (number[below] | number[:below - 1].any())

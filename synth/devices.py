@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..hdl.target import FPGA, XILINX_7
+
 __all__ = ["BOARDS", "DEVICES", "RESOURCES", "Board", "Device", "Family"]
 
 RESOURCES = ("luts", "flipflops", "brams", "dsps")
@@ -38,6 +40,10 @@ class Family:
         Its suffix.
     aim_mhz : int
         What place and route tries for when no frequency is asked for: more than these parts reach.
+    target : str
+        Spelling of the arithmetic that suits it, see :mod:`subbyte.hdl.target`.
+    primitives : str
+        What Yosys must read for parts that the spelling names.
     """
 
     name: str
@@ -51,6 +57,8 @@ class Family:
     pack: tuple[str, ...] = ()
     bitstream: str = ""
     aim_mhz: int = 100
+    target: str = FPGA
+    primitives: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,8 @@ _GOWIN = Family(
 )
 _XILINX = Family(
     "xilinx", "synth_xilinx -family xc7 -flatten -noiopad",  # Yosys 0.70: pads may make it fail on names
-    {"luts": "LUT[1-6]", "flipflops": "FD[CPRS]E", "brams": "RAMB(18|36)E1", "dsps": "DSP48E1"},
+    {"luts": "LUT[1-6](_2)?", "flipflops": "FD[CPRS]E", "brams": "RAMB(18|36)E1", "dsps": "DSP48E1"},
+    target=XILINX_7, primitives="read_verilog -lib +/xilinx/cells_sim.v",
 )
 DEVICES = {device.name: device for device in (
     Device("ecp5-85k", "Lattice LFE5U-85F, CABGA381, speed grade 6", _ECP5, 83640, ("--85k", "--package", "CABGA381"),

@@ -12,7 +12,6 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 
-from ..hdl.target import FPGA
 from ..tools.process import TimeExceeded, ToolError, run_tool
 from ..tools.toolchain import MissingTool, prepare_environment
 from ..tools.yosys import DEFAULT, run_yosys, yosys_version
@@ -38,8 +37,8 @@ class Flow:
     device : Device
     board : Board or None
         Pins for the design's ports, which are those of :class:`subbyte.top.serial_host.SerialTop`.
-    target : "fpga" or "asic"
-        Spelling of the arithmetic; Verilog files stay as they are.
+    target : str or None
+        Spelling of the arithmetic, see :mod:`subbyte.hdl.target`; None: the device's own. Verilog files stay as they are.
     seeds : tuple of int
         Of place and route.
     freq_mhz : float or None
@@ -52,13 +51,15 @@ class Flow:
 
     device: Device
     board: Board | None = None
-    target: str = FPGA
+    target: str | None = None
     seeds: tuple[int, ...] = SEEDS
     freq_mhz: float | None = None
     limit: float = LIMIT
     yosys: str = DEFAULT
 
     def __post_init__(self):
+        if self.target is None:
+            object.__setattr__(self, "target", self.device.family.target)
         if not self.seeds:
             raise ValueError("seeds must be at least one")
         if self.freq_mhz is not None and self.freq_mhz <= 0:
@@ -197,6 +198,7 @@ class _Job:
         """The Yosys script."""
         design = self.design
         return [
+            *filter(None, [self.flow.device.family.primitives]),
             *(f"read_verilog -sv {source}" for source in self.sources),
             *(f"chparam -set {name} {value} {design.name}" for name, value in design.parameters.items()),
             # Purged of the wires that Amaranth leaves for viewing: with them ABC9 of Yosys 0.70 fails an assertion on some

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..golden.config import EngineConfig
 from ..golden.streams import pack_beats, unpack_beats
+from ..hdl.target import XILINX_7
 from ..schemes import Product, Scheme
 from ..sim.cocotb_run import run_bench
 from ..sim.engine_run import EngineModel
@@ -24,6 +25,13 @@ from ..top.emit import to_verilog
 __all__ = ["Case", "EngineBench", "shell_errors"]
 
 BENCH = "subbyte.tb.bench_engine"
+DUAL_TABLE = """
+module LUT6_2 #(parameter [63:0] INIT = 0) (input I0, I1, I2, I3, I4, I5, output O6, O5);
+  assign O6 = INIT[{I5, I4, I3, I2, I1, I0}];
+  assign O5 = INIT[{1'b0, I4, I3, I2, I1, I0}];
+endmodule
+"""
+"""What the vendor documents of the table that :mod:`subbyte.hdl.dual_table` places (UG953)."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,8 @@ class EngineBench:
     config : EngineConfig
     engine : class, optional
         Other than the scheme's own: one with faults, chosen by its port ``fault``.
-    target : "asic" or "fpga"
-        Spelling of the arithmetic.
+    target : str
+        Spelling of the arithmetic, see :mod:`subbyte.hdl.target`.
     """
 
     def __init__(self, scheme: Scheme, config: EngineConfig, engine=None, target: str = "asic"):
@@ -53,7 +61,8 @@ class EngineBench:
         self.make = engine or scheme.part("engine").make
         self.top = f"{scheme.name}_engine"
         self.verilog = kept_verilog(
-            self.top, (self.make.__qualname__, config, target), lambda: to_verilog(self.make(config), self.top, target=target))
+            self.top, (self.make.__qualname__, config, target),
+            lambda: to_verilog(self.make(config), self.top, target=target) + DUAL_TABLE * (target == XILINX_7))
         self._model = None
 
     @property

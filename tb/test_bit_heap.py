@@ -239,7 +239,7 @@ def test_shape_is_that_of_the_exact_sum():
     (dict(terms=[3]), "terms must be a non-empty sequence of Term, not (3,)"),
     (dict(width=0), "width must be None or at least 1, not 0"),
     (dict(rows=3), "rows must be 1 or 2, not 3"),
-    (dict(style="lut"), "style must be 'compressor' or 'carry_chain', not 'lut'"),
+    (dict(style="lut"), "style must be one of 'compressor', 'carry_chain', 'counter', not 'lut'"),
     (dict(budget=0.5), "budget must be None or at least 1 and the latest term's delay, 0.0, not 0.5"),
     (dict(terms=[Term(1, delay=2)], budget=1),
      "budget must be None or at least 1 and the latest term's delay, 2, not 1"),

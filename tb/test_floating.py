@@ -13,9 +13,11 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
 
 from subbyte.golden.floating import accumulate_float32, scale_round
 from subbyte.hdl.floating import Float16, Float32, FloatAccumulate, FloatScale
+from subbyte.hdl.int_to_float import IntToFloat
 from subbyte.hdl.pipeline import delay
 from subbyte.sim.stream_model import StreamModel
 from subbyte.tools.kept import kept_verilog
@@ -396,3 +398,30 @@ def test_accumulate_parameters(error, message, parameters):
 def test_scale_parameters(error, message, parameters):
     with pytest.raises(error, match=message):
         FloatScale(**parameters)
+
+
+@pytest.mark.parametrize("width", [2, 12, 25, 26, 32, 33])
+def test_int_to_float(width):
+    """What NumPy makes of the integer: every length, ends of each, ties both ways, and what lies beside them."""
+    rng, largest = np.random.default_rng(SEED), 2 ** (width - 1) - 1
+    lengths = rng.integers(0, width, 1500)
+    values = rng.integers(0, 2**lengths)
+    near = (values >> np.maximum(lengths - 24, 0) << np.maximum(lengths - 24, 0)) + (1 << np.maximum(lengths - 25, 0))
+    powers = 1 << np.arange(width - 1)
+    values = np.concatenate([values, near, near - 1, near + 1, powers, powers - 1, [largest]])
+    values = np.clip(np.concatenate([values, -values]), -largest, largest)
+    dut, found = IntToFloat(width), []
+
+    async def bench(ctx):
+        ctx.set(dut.enable, 1)
+        for value in (*values, *[0] * dut.latency_of(width)):
+            ctx.set(dut.value, int(value))
+            await ctx.tick()
+            found.append(ctx.get(dut.y.as_value()))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    got = np.array(found[dut.latency_of(width) - 1:][:len(values)], np.uint32).view(np.float32)
+    np.testing.assert_array_equal(got, values.astype(np.float32))

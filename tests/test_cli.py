@@ -134,7 +134,7 @@ def test_help_has_an_example_that_parses(run, command):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["verilog", "bitmot"], "scheme must be one of bitmod, tender, rsr, not 'bitmot' (did you mean bitmod?)"),
+    (["verilog", "bitmot"], f"scheme must be one of {', '.join(engines())}, not 'bitmot' (did you mean bitmod?)"),
     (["verilog", "bitmod", "--part", "top"],
      "part must be one of pe, mac, dequant, encoder, aligner, column_sum, scale, array, engine, not 'top'"),
     (["verilog", "bitmod", "--name", "4x4"], "name must be a Verilog identifier, not '4x4'"),

@@ -304,6 +304,6 @@ def test_the_target_is_told_to_every_cell_and_named_in_the_manifest(tmp_path):
     for target in TARGETS:
         _, side = emit.write(Top(), "top", tmp_path / target, target=target)
         assert json.loads(side.read_text())["target"] == target
-    assert seen == [False, True] and not is_fpga(None)
-    with pytest.raises(ValueError, match="target must be one of asic, fpga, not 'asics'"):
+    assert seen == [False, True, True] and not is_fpga(None)
+    with pytest.raises(ValueError, match="target must be one of asic, fpga, xilinx-7, not 'asics'"):
         emit.to_verilog(Top(), "top", target="asics")

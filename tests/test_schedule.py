@@ -64,3 +64,10 @@ def test_passes_may_end_like_groups():
     assert engine_timeline(_tiles(2, 4), schedule, wide, 2).cycles == 2 + 3 + 4 + 1
     assert engine_timeline(_tiles(2, 4), schedule, replace(wide, scaled="pass"), 2).cycles == 8 + 3 + 4 + 1
     assert engine_timeline(_tiles(2, 4), schedule, replace(wide, edge=5), 2).cycles == 5 + 2 + 3 + 4 + 1
+
+
+def test_terms_and_passes_cost_no_occupancy():
+    """They are what a product of the format takes; only what is ragged costs."""
+    schedule = Schedule((GroupSchedule(elements=3, beats=2, terms=2, passes=3),))
+    timeline = engine_timeline(_tiles(2, 4), schedule, TIMING, 2)
+    assert timeline.busy == 2 * 2 * 3 and timeline.occupancy == 3 / 4

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engines, and the shell that all of them share."""
 
+from .bipolar import BipolarEngine
 from .bitmod import BitModEngine
 from .rsr import RsrEngine
 from .tender import TenderEngine
 
-__all__ = ["BitModEngine", "RsrEngine", "TenderEngine"]
+__all__ = ["BipolarEngine", "BitModEngine", "RsrEngine", "TenderEngine"]

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Member, Out
 from ..dequant.output_unit import OutputUnit
 from ..golden.config import EngineConfig
 from ..hdl.layouts import element_shape, payload_layout, without_last
-from .edge import Edge, Replay
+from .edge import Edge, Hold, Replay
 from .sequencer import Level, Step, nest
 
 __all__ = ["Core"]
@@ -96,7 +96,8 @@ class Core(wiring.Component):
         """
         if self.passes == 1:
             return None
-        return Replay(payload_layout(self.config.streams["activations"]), self.config.group_beats)
+        beat = payload_layout(self.config.streams["activations"])
+        return Hold(beat) if self.config.group_beats == 1 else Replay(beat, self.config.group_beats)
 
     def figures(self) -> dict[str, object]:
         """Of the core, for the manifest, beside those that the shell knows."""

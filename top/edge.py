@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, ShapeLike
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Edge", "Replay"]
+__all__ = ["Edge", "Hold", "Replay"]
 
 
 class Edge(wiring.Component):
@@ -22,8 +22,8 @@ class Edge(wiring.Component):
         For the array; its payload has ``last``, too.
     index : In(range(depth))
         Number of the beat within its pass.
-    again : In(1)
-        The pass is not the group's first.
+    again, final : In(1)
+        The pass is not the group's first; it is its last.
     """
 
     latency = 0
@@ -39,7 +39,29 @@ class Edge(wiring.Component):
             "o": Out(stream.Signature(given)),
             "index": In(range(max(depth, 2))),
             "again": In(1),
+            "final": In(1),
         })
+
+
+class Hold(Edge):
+    """Where a group is a single beat: the stream itself holds it through all passes, and no buffer does.
+
+    * Latency: none.
+    """
+
+    repeats = True
+
+    def __init__(self, shape: ShapeLike):
+        super().__init__(shape, shape, 1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [
+            self.o.payload.eq(self.i.payload),
+            self.o.valid.eq(self.i.valid),
+            self.i.ready.eq(self.o.ready & self.final),
+        ]
+        return m
 
 
 class Replay(Edge):

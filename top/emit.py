@@ -59,7 +59,7 @@ class VerilogCells(CellPlatform):
     ----------
     top : str
         Name of the module being converted.
-    target : "asic" or "fpga"
+    target : str
         See :mod:`subbyte.hdl.target`.
     """
 
@@ -119,7 +119,7 @@ def to_verilog(component, name, *, cells=True, target=ASIC):
         the netlist's order, so bind them by name. ``clk`` and ``rst`` (synchronous, active high) are added.
     cells : bool
         Write each :func:`~subbyte.hdl.place.place` once and instantiate it (default), or repeat it at every place.
-    target : "asic" or "fpga"
+    target : str
         Spell arithmetic for gates, or for carry chains and multipliers; answers and cycles are the same. With ``cells``.
     """
     collector = VerilogCells(name, target) if cells else None
@@ -148,7 +148,7 @@ def manifest(component, name, config=None, *, target=ASIC):
         Name of the top module.
     config : dataclass, optional
         The parameters; ``component.config`` where left out and present.
-    target : "asic" or "fpga"
+    target : str
         Of :func:`to_verilog`.
     """
     config = getattr(component, "config", None) if config is None else config

@@ -153,7 +153,11 @@ class Engine(wiring.Component):
         """The activations behind the core's edge."""
         m.submodules.edge = edge
         wiring.connect(m, wiring.flipped(self.activations), edge.i)
-        m.d.comb += [edge.index.eq(sequencer.index.beat), edge.again.eq(sequencer.index["pass"] != 0)]
+        m.d.comb += [
+            edge.index.eq(sequencer.index.beat),
+            edge.again.eq(sequencer.index["pass"] != 0),
+            edge.final.eq(sequencer.at_end["pass"]),
+        ]
         return edge.o
 
     def _find_ends(self, m, sequencer, activations_last):
@@ -165,7 +169,7 @@ class Engine(wiring.Component):
             tile_end.eq(self.weights.payload.last | activations_last),
             at_end.term.eq(index.term == terms - 1),
             at_end.beat.eq((index.beat == self.config.group_beats - 1) | tile_end),
-            at_end["pass"].eq(index["pass"] == passes - 1),
+            at_end["pass"].eq(index["pass"] >= passes - 1),  # also where a changed format asks for fewer
             at_end.group.eq(tile_end),
         ]
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..floating import scale_round
+from ..floating import scaled_sums
 from .config import RsrConfig, check_weight
 from .quantizer import QuantizedActivations, QuantizedWeight, check_activations
 
@@ -53,17 +53,8 @@ def matmul(
     sums = _sums(x, qweight)
     y, overflow = sums.astype(np.int32), np.zeros(sums.shape, bool)
     if config.has_scales:
-        y, overflow = _scale(sums, x.scales[:, None], qweight.scales[None, :], np.dtype(config.output))
+        y, overflow = scaled_sums(sums, x.scales[:, None], qweight.scales[None, :], np.dtype(config.output))
     return (y, Flags(config.tiles(*y.shape).any(overflow))) if flags else y
-
-
-def _scale(sums: np.ndarray, token_scales: np.ndarray, weight_scales: np.ndarray, dtype: np.dtype):
-    """Scaled sums, and where they overflow; a scale that overflows makes every sum but zero do so."""
-    scales, infinite = scale_round(weight_scales, token_scales, np.float32)
-    scales = np.where(scales < np.finfo(np.float32).tiny, np.float32(0), scales)
-    infinite = np.broadcast_to(infinite, sums.shape) & (sums != 0)
-    y, overflow = scale_round(sums.astype(np.float32), np.where(np.isinf(scales), np.float32(0), scales), dtype)
-    return np.where(infinite, np.copysign(np.inf, sums).astype(dtype), y), overflow | infinite
 
 
 def reference(x: np.ndarray | QuantizedActivations, qweight: QuantizedWeight) -> np.ndarray:

@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""bipolar-INT, as the rest of the house knows it."""
+
+from functools import cached_property
+
+import numpy as np
+
+from ..golden import bipolar
+from .contract import Part, Product, Scheme
+
+__all__ = ["SCHEME"]
+
+
+class Bipolar(Scheme):
+    """Any precision from one-bit products: n x m of them, by XOR and population count."""
+
+    name, title = "bipolar", "bipolar-INT"
+    idea = "1 to 8 bits on either side, chosen tile by tile: n x m one-bit products by XOR and population count"
+    paper = "Ma et al., arXiv 2409.17870 (ASP-DAC 2025)"
+    colours = "#aa3377", "#dd88bb"
+    Config = bipolar.BipolarConfig
+    formats = ("bipolar4", *(f"bipolar{bits}" for bits in (1, 2, 3, 5, 6, 7, 8)))
+    corners = (
+        {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "bits_w": 1, "bits_a": 1, "max_k": 100},
+        {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "output": "float32", "dot_stages": 1, "max_k": 700},
+        {"rows": 1, "cols": 4, "lanes": 64, "drain": 2, "bits_a": 4, "bits_w": 2, "output": "float16",
+         "accumulator_chunk": None},
+        {"rows": 2, "cols": 2, "lanes": 33, "drain": 1, "bits_w": 4, "dot_stages": 4, "accumulator_chunk": 5},
+    )
+    fits = {
+        "smallest": {"rows": 1, "cols": 1, "lanes": 16, "drain": 1, "bits_w": 4, "bits_a": 4, "max_k": 4096,
+                     "accumulator_chunk": None},
+        "small": {"rows": 2, "cols": 4, "lanes": 64, "drain": 1, "accumulator_chunk": None},
+        "large": {"rows": 4, "cols": 4, "lanes": 128, "drain": 1, "accumulator_chunk": None},
+    }
+    bench = ({"rows": 2, "cols": 4, "lanes": 64, "drain": 4},)
+    accurate = False
+
+    def takes(self, fmt, config):
+        return int(fmt.removeprefix("bipolar")) <= config.bits_w
+
+    def quantize(self, weight, fmt, config):
+        return bipolar.quantize(weight, int(fmt.removeprefix("bipolar")))
+
+    def activations(self, x, config):
+        return bipolar.quantize_activations(x, config.bits_a)
+
+    def product(self, x, qweight, config):
+        y, flags = bipolar.matmul(x, qweight, config, flags=True)
+        m, n = y.shape
+        scales = np.outer(x.scales.astype(np.float64), qweight.scales.astype(np.float64))
+        return Product(
+            y, flags._asdict(), frozenset(), bipolar.reference(x, qweight),
+            config.timeline(m, n, config.schedule(qweight, x)), bipolar.pack(x, qweight, config),
+            bipolar.pack_outputs(bipolar.padded_results(x, qweight, config)[0], m, n, config),
+            1.0 if config.has_scales else scales,
+        )
+
+    def results(self, words, m, n, config):
+        y, *masks = bipolar.unpack_outputs(words, m, n, config)
+        return y, bipolar.Flags(*masks)._asdict()
+
+    def shared(self, config):
+        return "one scale a channel"
+
+    def tables(self, path):
+        from . import bipolar_precision
+
+        bipolar_precision.table(path)
+
+    @cached_property
+    def parts(self):
+        from ..dequant.bipolar import BipolarOutput
+        from ..pe.bipolar import BipolarPE, PlaneSlicer, XorCount
+        from ..top.bipolar import BipolarArray, BipolarEngine
+
+        def bit_products(count):
+            """And the products of integers that they make."""
+            return lambda config: {"1 bit x 1 bit": float(count(config))} | {
+                f"INT{bits} x INT{bits}": count(config) / bits**2
+                for bits in (4, 8) if bits <= min(config.bits_w, config.bits_a)}
+
+        of_pe = bit_products(lambda config: config.lanes)
+        of_array = bit_products(lambda config: config.rows * config.cols * config.lanes)
+
+        def lanes(config):
+            return f"{config.lanes} lanes"
+
+        def size(config):
+            return f"{config.rows} x {config.cols} x {config.lanes}"
+
+        def part(name, kind, title, make, *arguments, measured=None, **options):
+            return Part(name, kind, title, make, measured or {f"bipolar_{name}": {}}, *arguments, **options)
+
+        array = {"*_element": "PE array", "*_plane": "PE array", "*_slicer": "edge logic"}
+        engine = {**array, **{name: "output unit" for name in ("*_scale_product", "*_convert", "*_product", "*.unit*")},
+                  "*.core*": "edge logic", "": "shell"}
+        scaled = {"bipolar_engine": {}, "bipolar_float32_engine": {"output": "float32"}}
+        return (
+            part("pe", "pe", "processing element", BipolarPE, of_pe, lanes, released=True),
+            part("element", "part", "element without operand and shadow registers",
+                 lambda config: XorCount(config, capture=False), of_pe, lanes),
+            part("slicer", "part", "slicer of a row", PlaneSlicer, size=lanes),
+            part("output", "part", "output unit", BipolarOutput, size=lambda config: f"{config.drain} results"),
+            part("array", "array", "array", lambda config: BipolarArray(config, slices=False, capture=False), of_array, size,
+                 {**array, "": "PE array"}),
+            part("sliced_array", "array", "array with slicers",
+                 lambda config: BipolarArray(config, capture=False), of_array, size, {**array, "": "PE array"}),
+            part("engine", "engine", "engine", BipolarEngine, of_array, size, engine, measured=scaled, released=True),
+        )
+
+
+SCHEME = Bipolar()

@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The bipolar engine: the array of its elements, its core, and the core in the shell."""
+
+from amaranth.hdl import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..dequant.bipolar import BipolarOutput
+from ..golden.bipolar import BipolarConfig
+from ..hdl.layouts import payload_layout
+from ..hdl.pipeline import delay
+from ..hdl.place import place
+from ..pe.bipolar import BipolarPE, PlaneRegister, PlaneSlicer, XorCount, controls_of
+from .core import Core
+from .engine import Engine
+
+__all__ = ["BipolarArray", "BipolarCore", "BipolarEngine"]
+
+
+class BipolarArray(wiring.Component):
+    """Operand registers of rows and columns, and an element for each pair of them.
+
+    * Latency: as :class:`~subbyte.pe.bipolar.BipolarPE`. Throughput: a pair of planes of each row and column a cycle.
+
+    Parameters
+    ----------
+    config : BipolarConfig
+    slices : bool
+        With the rows' slicers in front: ``activations`` are whole ones then, and there is a ``plane`` to say which.
+    capture : bool
+        With shadow registers; without, ``results`` are the accumulators.
+
+    Members
+    -------
+    activations : In(ArrayLayout(lanes or bits_a * lanes, rows))
+    weights : In(ArrayLayout(lanes, cols))
+    plane : In(config.plane_shape)
+    valid, first, last, shift : In
+        As of :class:`~subbyte.pe.bipolar.BipolarPE`.
+    results : Out(ArrayLayout(ArrayLayout(config.result, cols), rows))
+    done : Out(1)
+        The results of a tile are there; they stay until those of the next are.
+    """
+
+    def __init__(self, config: BipolarConfig, *, slices: bool = True, capture: bool = True):
+        self.config, self.slices, self.with_capture = config, slices, capture
+        super().__init__({
+            "activations": In(data.ArrayLayout(config.lanes * (config.bits_a if slices else 1), config.rows)),
+            "weights": In(data.ArrayLayout(config.lanes, config.cols)),
+            **({"plane": In(config.plane_shape)} if slices else {}),
+            **{name: In(1) for name in ("valid", "first", "last")},
+            "shift": In(config.shift_shape),
+            "results": Out(data.ArrayLayout(data.ArrayLayout(payload_layout(config.result), config.cols), config.rows)),
+            "done": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        controls = controls_of(m, config, valid=self.valid, first=self.first, last=self.last, shift=self.shift)
+        rows = [self._place_row(m, platform, r) for r in range(config.rows)]
+        columns = [self._register(m, platform, f"column_{c}", self.weights[c]) for c in range(config.cols)]
+        for r in range(config.rows):
+            for c in range(config.cols):
+                element = place(m, platform, f"element_{r}_{c}", "element", XorCount, config, capture=self.with_capture)
+                m.d.comb += [
+                    element.activations.eq(rows[r]),
+                    element.weights.eq(columns[c]),
+                    *(getattr(element, name).eq(value) for name, value in controls.items() if hasattr(element, name)),
+                    self.results[r][c].eq(element.result),
+                ]
+        m.d.comb += self.done.eq(delay(m, self.valid & self.last, BipolarPE.latency_of(config), "done", reset=True))
+        return m
+
+    def _place_row(self, m, platform, number):
+        """The plane that a row's elements share."""
+        bits = self.activations[number]
+        if self.slices:
+            slicer = place(m, platform, f"slicer_{number}", "slicer", PlaneSlicer, self.config)
+            m.d.comb += [slicer.activations.eq(bits), slicer.plane.eq(self.plane)]
+            bits = slicer.bits
+        return self._register(m, platform, f"row_{number}", bits)
+
+    def _register(self, m, platform, name, bits):
+        register = place(m, platform, name, "plane", PlaneRegister, self.config)
+        m.d.comb += register.bits.eq(bits)
+        return register.plane
+
+
+class BipolarCore(Core):
+    """The array behind the shell's streams.
+
+    A group is a beat of activations: each pass takes a plane of weights, each term a plane of the activations, which their
+    stream holds until the last pass.
+    """
+
+    CONFIG = BipolarConfig
+
+    @property
+    def latency(self) -> int:
+        """That of an element with its operand registers."""
+        return BipolarPE.latency_of(self.config)
+
+    @property
+    def interval(self) -> int:
+        """Sums may be taken in every cycle."""
+        return 1
+
+    def output_unit(self) -> BipolarOutput:
+        """Adds constants and corrections, and scales the results unless they stay integers."""
+        return BipolarOutput(self.config)
+
+    def figures(self) -> dict[str, object]:
+        """Widths of counts and sums."""
+        return {"count_bits": self.config.count_bits, "accumulator_bits": self.config.accumulator_bits}
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.array = array = self._array()
+        index = self.step.index
+        m.d.comb += [
+            array.activations.eq(self.activations.data),
+            array.weights.eq(self.weights.planes),
+            array.plane.eq(index.term),
+            array.shift.eq(index.term + index["pass"]),
+            array.valid.eq(self.step.valid),
+            array.first.eq(self.step.first.tile),
+            array.last.eq(self.step.last.tile),
+            self.results.eq(array.results),
+            self.done.eq(array.done),
+        ]
+        return m
+
+    def _array(self) -> BipolarArray:
+        return BipolarArray(self.config)
+
+
+class BipolarEngine(Engine):
+    """The bipolar engine: weights and activations of 1 to 8 bits, each tile of its own precision.
+
+    * Throughput: ``rows * cols * lanes`` bit products a cycle, n * m of them a product.
+    """
+
+    CORE = BipolarCore
