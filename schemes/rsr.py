@@ -22,6 +22,7 @@ class Rsr(Scheme):
     colours = "#228833", "#7fc97f"
     Config = rsr.RsrConfig
     formats = ("ternary-tensor", "ternary-channel")  # by their absolute mean
+    format_settings = {"ternary-channel": {"granularity": "channel"}}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "product_stages": 1},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "form": "tree", "granularity": "channel", "dot_stages": 1},
