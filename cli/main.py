@@ -25,6 +25,7 @@ COMMANDS = {
     "verilog": ("commands", "Generate an engine, or one of its parts, as Verilog-2005."),
     "quantize": ("commands", "Quantize a tensor of a model file, and say what it costs and loses."),
     "simulate": ("commands", "Run a layer of a model file through the engine's RTL, bit for bit."),
+    "evaluate": ("evaluate", "Measure a model's perplexity with a scheme's weights and activations."),
     "area": ("area", "Map designs to a cell library: area, period, and what a MAC costs."),
     "fpga": ("fpga", "Synthesize, place and route for an FPGA; bitstreams for boards."),
     "report": ("report", "Compare all designs in one page."),

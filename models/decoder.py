@@ -6,14 +6,18 @@ Source: LLaMA (arXiv 2302.13971): RMS norms before each half of a block, rotary 
 Llama 2 (arXiv 2307.09288). A window is a text by itself: tokens see those before them in it, and none of another.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .files import Model
 
-__all__ = ["LINEARS", "Site", "forward", "hidden", "logits", "plain"]
+__all__ = ["LINEARS", "Site", "forward", "hidden", "logits", "plain", "side_by_side"]
 
 LINEARS = {"attn_q": True, "attn_k": True, "attn_v": True, "attn_output": False, "ffn_gate": True, "ffn_up": True,
            "ffn_down": False}
@@ -75,15 +79,26 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
     for block in range(stop):
         linear = {name: layer(Site(block, name), model.weight(f"blk.{block}.{name}")) for name in LINEARS}
         norms = {name: model.weight(f"blk.{block}.{name}") for name in ("attn_norm", "ffn_norm")}
-        for window, x in enumerate(states):
-            normal = _normalised(x, norms["attn_norm"], config)
-            q, k, v = (linear[f"attn_{part}"](normal) for part in "qkv")
-            x += linear["attn_output"](_attention(q, k, v, rotation, config))
-            normal = _normalised(x, norms["ffn_norm"], config)
-            gate = linear["ffn_gate"](normal)
-            x += linear["ffn_down"](gate / (1 + np.exp(-gate)) * linear["ffn_up"](normal))
+        through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config)
+        for window, _ in enumerate(side_by_side(through, states)):
             progress(block * len(tokens) + window + 1, stop * len(tokens))
     return states if blocks is not None else _normalised(states, model.weight("output_norm"), config)
+
+
+def _through_block(x, linear, norms, rotation, config):
+    """Change a window's states [T, width] into those behind a block."""
+    normal = _normalised(x, norms["attn_norm"], config)
+    q, k, v = (linear[f"attn_{part}"](normal) for part in "qkv")
+    x += linear["attn_output"](_attention(q, k, v, rotation, config))
+    normal = _normalised(x, norms["ffn_norm"], config)
+    gate = linear["ffn_gate"](normal)
+    x += linear["ffn_down"](gate / (1 + np.exp(-gate)) * linear["ffn_up"](normal))
+
+
+def side_by_side(work: Callable, items: Iterable) -> Iterator:
+    """``map`` with a thread a core, each computing by itself: BLAS's own threads wait for each other most of the time."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(work, items)
 
 
 def logits(model: Model, states: np.ndarray) -> np.ndarray:
@@ -118,20 +133,19 @@ def _rotated(x, rotation, config):
 
 def _attention(q, k, v, rotation, config):
     """Causal attention of one window: [T, heads * head_width]; each key head serves the queries of ``heads / kv_heads``."""
-    length, keys, share = len(q), config.kv_heads, config.heads // config.kv_heads
+    length, share = len(q), config.heads // config.kv_heads
     q, k, v = (part.reshape(length, -1, config.head_width) for part in (q, k, v))
     q = _rotated(q, rotation, config) / np.float32(np.sqrt(config.head_width))
-    q = q.reshape(length, keys, share, -1).transpose(1, 2, 0, 3)
-    k, v = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (_rotated(k, rotation, config), v))
-    mixed = np.empty((length, keys, share, config.head_width), np.float32)
-    for start in range(0, length, _QUERIES):
-        stop = min(start + _QUERIES, length)
-        rows = np.ascontiguousarray(q[:, :, start:stop]).reshape(keys, -1, config.head_width)
-        scores = (rows @ k[:, :stop].transpose(0, 2, 1)).reshape(keys, share, stop - start, stop)
-        scores[..., start:] += np.triu(np.full((stop - start,) * 2, -np.inf, np.float32), 1)
-        scores -= scores.max(axis=-1, keepdims=True)
-        np.exp(scores, out=scores)
-        total = scores.sum(axis=-1, keepdims=True)
-        part = (scores.reshape(keys, -1, stop) @ v[:, :stop]).reshape(keys, share, stop - start, -1) / total
-        mixed[start:stop] = part.transpose(2, 0, 1, 3)
+    q, k, v = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, _rotated(k, rotation, config), v))
+    mixed = np.empty((length, config.heads, config.head_width), np.float32)
+    unseen = np.triu(np.full((_QUERIES, _QUERIES), -np.inf, np.float32), 1)
+    for head in range(config.heads):
+        keys, values = k[head // share], v[head // share]
+        for start in range(0, length, _QUERIES):
+            stop = min(start + _QUERIES, length)
+            scores = q[head, start:stop] @ keys[:stop].T
+            scores[:, start:] += unseen[: stop - start, : stop - start]
+            scores -= scores.max(axis=1, keepdims=True)
+            np.exp(scores, out=scores)
+            mixed[start:stop, head] = scores @ values[:stop] / scores.sum(axis=1, keepdims=True)
     return mixed.reshape(length, -1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .decoder import Layer, hidden, plain
+from .decoder import Layer, hidden, plain, side_by_side
 from .files import Model
 
 __all__ = ["TEXT", "WINDOW", "Perplexity", "perplexity", "windows"]
@@ -69,13 +69,16 @@ def windows(tokens: np.ndarray, count: int | None, size: int = WINDOW) -> np.nda
 def perplexity(model: Model, tokens: np.ndarray, layer: Layer = plain,
                progress: Callable[[int, int], None] = lambda done, all: None) -> Perplexity:
     """Perplexity on windows [W, T]: each predicts its later T - 1 tokens; see :func:`subbyte.models.hidden` for the rest."""
-    states, head, losses = hidden(model, tokens, layer, progress=progress), model.head().T, []
-    for window, wanted in zip(states[:, :-1], np.asarray(tokens)[:, 1:]):
+    states, head = hidden(model, tokens, layer, progress=progress), model.head().T
+
+    def loss(window):
+        states, wanted = window
         parts = []
         for start in range(0, len(wanted), _ROWS):
-            scores = window[start : start + _ROWS] @ head
+            scores = states[start : start + _ROWS] @ head
             scores -= scores.max(axis=1, keepdims=True)
             chosen = np.take_along_axis(scores, wanted[start : start + _ROWS, None], axis=1)[:, 0]
             parts.append(np.log(np.exp(scores, out=scores).sum(axis=1, dtype=np.float64)) - chosen)
-        losses.append(np.concatenate(parts).mean())
-    return Perplexity(np.array(losses), tokens[:, 1:].size)
+        return np.concatenate(parts).mean()
+
+    return Perplexity(np.array(list(side_by_side(loss, zip(states[:, :-1], tokens[:, 1:])))), tokens[:, 1:].size)
