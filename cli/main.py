@@ -27,6 +27,7 @@ COMMANDS = {
     "inspect": ("inspect", "Say what a model file holds, and which scheme takes it with what loss."),
     "pack": ("pack", "Write the words of an engine's streams for a layer, and what they are."),
     "simulate": ("commands", "Run a layer of a model file through the engine's RTL, bit for bit."),
+    "evaluate": ("evaluate", "Measure a model's perplexity with a scheme's weights and activations."),
     "area": ("area", "Map designs to a cell library: area, period, and what a MAC costs."),
     "fpga": ("fpga", "Synthesize, place and route for an FPGA; bitstreams for boards."),
     "report": ("report", "Compare all designs in one page."),

@@ -167,6 +167,10 @@ class Scheme(Priced):
         Parameters, beside the defaults, at which `make lint` checks the RTL; the first is the smallest engine.
     bench : tuple of mapping
         Parameters at which `make bench` runs layers.
+    format_settings : mapping of str to mapping
+        Parameters, beside the defaults, of an engine that takes a format which the default one does not.
+    emulations : tuple of str
+        Ways of :meth:`emulate`, the engine's own first.
     accurate : bool
         Whether `make bench` tabulates errors of the engine by format.
     """
@@ -179,6 +183,8 @@ class Scheme(Priced):
     fits: Mapping[str, Mapping[str, Any]]
     corners: tuple[Mapping[str, Any], ...]
     bench: tuple[Mapping[str, Any], ...] = ({},)
+    format_settings: Mapping[str, Mapping[str, Any]] = {}
+    emulations: tuple[str, ...] = ("engine",)
     accurate: bool = True
 
     @abstractmethod
@@ -260,6 +266,32 @@ class Scheme(Priced):
     @abstractmethod
     def shared(self, config: EngineConfig) -> str:
         """On which weights share a scale, in words."""
+
+    def emulate(self, x: np.ndarray, weight: np.ndarray, dequantized: np.ndarray, config: EngineConfig, normalised: bool,
+                how: str) -> np.ndarray:
+        """A layer of a model in float32, with its activations rounded as the engine's operand: what engines add is left out.
+
+        Parameters
+        ----------
+        x : float32 [M, K]
+            Consecutive tokens of one sequence.
+        weight, dequantized : float32 [N, K]
+            Before quantization, and what the quantized one stands for.
+        config : EngineConfig
+        normalised : bool
+            Whether ``x`` comes straight out of a normalisation, as for a Llama's q, k, v, gate and up, and not for o and down.
+        how : str
+            One of ``emulations``.
+
+        Returns
+        -------
+        float32 [M, N]
+        """
+        return np.asarray(self.activations(x, config), np.float32) @ dequantized.T
+
+    def config_of(self, fmt: str, **parameters: Any) -> EngineConfig:
+        """An engine that takes the format, with these parameters and else the defaults."""
+        return self.Config(**{**self.format_settings.get(fmt, {}), **parameters})
 
     def tables(self, path) -> None:
         """Print further tables of `make bench`, of the model file at ``path``."""

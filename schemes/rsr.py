@@ -23,6 +23,7 @@ class Rsr(Scheme):
     Config = rsr.RsrConfig
     Weight = rsr.QuantizedWeight
     formats = ("ternary-tensor", "ternary-channel")  # by their absolute mean
+    format_settings = {"ternary-channel": {"granularity": "channel"}}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "product_stages": 1},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "form": "tree", "granularity": "channel", "dot_stages": 1},

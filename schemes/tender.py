@@ -14,6 +14,12 @@ __all__ = ["SCHEME"]
 _BITS = {f"int{bits}": {"bits_w": bits, "bits_a": bits} for bits in (4, 8)}
 
 
+def _decompose(x, config, channel_bias):
+    """The authors' chunks of 256 rows, 8 groups."""
+    chunk_size = max(256 // config.rows, 1) * config.rows
+    return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, chunk_size, channel_bias=channel_bias)
+
+
 class Tender(Scheme):
     """The accumulator shifts between channel groups whose scales are a factor 2 apart."""
 
@@ -37,6 +43,8 @@ class Tender(Scheme):
         "large": {"rows": 8, "cols": 8, "lanes": 16, "drain": 1},
     }
     accurate = False
+    format_settings = _BITS
+    emulations = ("engine", "exact", "unbiased", "biased", "biased-exact")
 
     def takes(self, fmt, config):
         return fmt == f"int{config.bits_w}"
@@ -60,9 +68,21 @@ class Tender(Scheme):
         return {"bits_w": next((bits for bits in tender.BITS if np.abs(tensor.values).max() < 1 << bits - 1), 8)}
 
     def activations(self, x, config):
-        """The authors' chunks of 256 rows, 8 groups; without channel bias, whose correction needs the weight as it was."""
-        chunk_size = max(256 // config.rows, 1) * config.rows
-        return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, chunk_size, channel_bias=False)
+        """Without channel bias, whose correction needs the weight as it was."""
+        return _decompose(x, config, channel_bias=False)
+
+    def emulate(self, x, weight, dequantized, config, normalised, how):
+        """With channel bias where the authors have it in a Llama, at normalised inputs, and corrected as they do, by the weight
+        before quantization. ``exact``: corrected by the quantized one; ``unbiased``: without bias; ``biased`` and
+        ``biased-exact``: bias at every site.
+        """
+        biased = how != "unbiased" and (normalised or how.startswith("biased"))
+        x = _decompose(x, config, biased)
+        y = x.dequantize() @ dequantized.T
+        if biased:
+            corrected = tender.correction(x, dequantized if how.endswith("exact") else weight).astype(np.float32)
+            y += np.repeat(corrected, x.xq.shape[1], axis=0)[: len(y)]
+        return y
 
     def derived(self, x, qweight, config, bias=None):
         """Divisors that bring the largest result of each chunk and channel to the end of the output's range."""

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"tools", "host"},
     {"weights"},
+    {"models"},
     {"golden"},
     {"hdl"},
     {"dequant"},
@@ -27,6 +28,7 @@ FLOORS = (
 NARROW = {
     "tools": set(),
     "weights": {"tools"},
+    "models": {"tools", "weights"},
     "host": set(),
     "golden": {"tools"},
     "hdl": {"tools", "golden"},

@@ -76,7 +76,9 @@ def accumulate(decomposed: Decomposed, qweight: QuantizedWeight) -> np.ndarray:
 def correction(decomposed: Decomposed, weight: np.ndarray) -> np.ndarray:
     """What subtracting the channel bias took from each output, float64 [C, N]: ``bias @ weight.T``.
 
-    The weight [N, K] is the one before quantization: the bias was subtracted from activations that meet it.
+    The weight [N, K] is the published one, before quantization, or ``qweight.dequantize()``, which makes the
+    correction exact: ``(x - b) Wq + b Wq``. With the published one each output keeps ``b (W - Wq)``, which grows with the
+    bias: a channel where one token is huge spoils every token of the chunk (docs/models.md has it measured).
     """
     weight = np.asarray(weight, np.float64)
     if weight.ndim != 2 or weight.shape[1] != decomposed.bias.shape[1]:

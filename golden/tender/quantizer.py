@@ -113,6 +113,11 @@ class Decomposed:
         """Channels of each group in the engine's order int64 [C, G]: largest scale first."""
         return counts_of(self.group_index, self.groups)
 
+    def dequantize(self) -> np.ndarray:
+        """Float32 [rows, K]: the numbers that integers and scales stand for, without the bias that was subtracted."""
+        scales = np.take_along_axis(self.scales, self.group_index, axis=1).astype(np.float32)
+        return (self.xq * scales[:, None, :]).reshape(-1, self.xq.shape[2])[: self.rows]
+
     def rows_of(self, chunk: int) -> int:
         """Rows of a chunk that are no filling."""
         return min(self.rows - chunk * self.xq.shape[1], self.xq.shape[1])

@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A Llama-family decoder in float32 NumPy, block by block over many windows; its linear products are given as a function.
+
+Source: LLaMA (arXiv 2302.13971): RMS norms before each half of a block, rotary positions, SwiGLU; grouped-query attention as in
+Llama 2 (arXiv 2307.09288). A window is a text by itself: tokens see those before them in it, and none of another.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from .files import Model
+
+__all__ = ["LINEARS", "Site", "forward", "hidden", "logits", "plain", "side_by_side"]
+
+LINEARS = {"attn_q": True, "attn_k": True, "attn_v": True, "attn_output": False, "ffn_gate": True, "ffn_up": True,
+           "ffn_down": False}
+"""Linear layers of a block, and whether their input comes straight out of a norm."""
+
+_QUERIES = 256
+"""Rows of attention at a time: later ones do not look at keys that none of them sees."""
+
+
+class Site(NamedTuple):
+    """A linear layer of a model: its block, and one of :data:`LINEARS`."""
+
+    block: int
+    name: str
+
+    @property
+    def tensor(self) -> str:
+        """As in ``blk.0.attn_q``."""
+        return f"blk.{self.block}.{self.name}"
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the input comes straight out of a norm."""
+        return LINEARS[self.name]
+
+
+Layer = Callable[[Site, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+"""From a site and its weight float32 [N, K] to the product: float32 [T, K] of one window to [T, N]."""
+
+
+def plain(site: Site, weight: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The float32 product by the weight as it is."""
+    del site
+    return lambda x: x @ weight.T
+
+
+def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: int | None = None,
+           progress: Callable[[int, int], None] = lambda done, all: None) -> np.ndarray:
+    """States behind the last block and the final norm, float32 [W, T, width].
+
+    Parameters
+    ----------
+    model : Model
+    tokens : int [W, T]
+        Windows.
+    layer : callable
+        Makes the product of each linear layer, once for all windows; see :data:`Layer`. A layer is let go before the next
+        block's are made.
+    blocks : int or None
+        Stop behind so many, before the final norm.
+    progress : callable
+        Takes the windows that have gone through a block so far, and how many there are in all.
+    """
+    tokens, config = np.asarray(tokens), model.config
+    if tokens.ndim != 2 or not tokens.size or not 0 <= tokens.min() <= tokens.max() < config.vocabulary:
+        raise ValueError(f"tokens must be [W, T] of 0 to {config.vocabulary - 1}, not {tokens.shape}")
+    stop, rotation = config.blocks if blocks is None else blocks, _rotation(config, tokens.shape[1])
+    states = model.weight("token_embd")[tokens]
+    for block in range(stop):
+        linear = {name: layer(Site(block, name), model.weight(f"blk.{block}.{name}")) for name in LINEARS}
+        norms = {name: model.weight(f"blk.{block}.{name}") for name in ("attn_norm", "ffn_norm")}
+        through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config)
+        for window, _ in enumerate(side_by_side(through, states)):
+            progress(block * len(tokens) + window + 1, stop * len(tokens))
+    return states if blocks is not None else _normalised(states, model.weight("output_norm"), config)
+
+
+def _through_block(x, linear, norms, rotation, config):
+    """Change a window's states [T, width] into those behind a block."""
+    normal = _normalised(x, norms["attn_norm"], config)
+    q, k, v = (linear[f"attn_{part}"](normal) for part in "qkv")
+    x += linear["attn_output"](_attention(q, k, v, rotation, config))
+    normal = _normalised(x, norms["ffn_norm"], config)
+    gate = linear["ffn_gate"](normal)
+    x += linear["ffn_down"](gate / (1 + np.exp(-gate)) * linear["ffn_up"](normal))
+
+
+def side_by_side(work: Callable, items: Iterable) -> Iterator:
+    """``map`` with a thread a core, each computing by itself: BLAS's own threads wait for each other most of the time."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(work, items)
+
+
+def logits(model: Model, states: np.ndarray) -> np.ndarray:
+    """Logits [..., vocabulary] of states behind the final norm."""
+    return states @ model.head().T
+
+
+def forward(model: Model, tokens: np.ndarray, layer: Layer = plain) -> np.ndarray:
+    """Logits of windows, float32 [W, T, vocabulary]."""
+    return logits(model, hidden(model, tokens, layer))
+
+
+def _normalised(x, weight, config):
+    scale = np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(config.epsilon))
+    return x / scale * weight
+
+
+def _rotation(config, length):
+    """Cosines and sines [T, 1, head_width / 2]: a pair's angle grows with the position, the slower the later the pair."""
+    frequencies = config.rope_base ** -(np.arange(0, config.head_width, 2) / config.head_width)
+    angles = np.arange(length)[:, None, None] * frequencies
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+
+def _rotated(x, rotation, config):
+    """Heads [T, heads, head_width] with their pairs turned; the order of elements becomes the one of halves."""
+    cos, sin = rotation
+    half = config.head_width // 2
+    first, second = (x[..., ::2], x[..., 1::2]) if config.interleaved else (x[..., :half], x[..., half:])
+    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
+def _attention(q, k, v, rotation, config):
+    """Causal attention of one window: [T, heads * head_width]; each key head serves the queries of ``heads / kv_heads``."""
+    length, share = len(q), config.heads // config.kv_heads
+    q, k, v = (part.reshape(length, -1, config.head_width) for part in (q, k, v))
+    q = _rotated(q, rotation, config) / np.float32(np.sqrt(config.head_width))
+    q, k, v = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, _rotated(k, rotation, config), v))
+    mixed = np.empty((length, config.heads, config.head_width), np.float32)
+    unseen = np.triu(np.full((_QUERIES, _QUERIES), -np.inf, np.float32), 1)
+    for head in range(config.heads):
+        keys, values = k[head // share], v[head // share]
+        for start in range(0, length, _QUERIES):
+            stop = min(start + _QUERIES, length)
+            scores = q[head, start:stop] @ keys[:stop].T
+            scores[:, start:] += unseen[: stop - start, : stop - start]
+            scores -= scores.max(axis=1, keepdims=True)
+            np.exp(scores, out=scores)
+            mixed[start:stop, head] = scores @ values[:stop] / scores.sum(axis=1, keepdims=True)
+    return mixed.reshape(length, -1)

@@ -1,0 +1,184 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Whole models in NumPy: against recordings of transformers and sentencepiece (tests/record_models.py), and by themselves."""
+
+import ast
+import json
+
+import numpy as np
+import pytest
+
+from subbyte import models
+from subbyte.models.capture import capture, read_tokens
+from subbyte.tests.small_models import DATA, load, write_gguf, write_safetensors
+from subbyte.tools.toolchain import build_root
+from subbyte.weights import WeightFileError, load_tensor
+from subbyte.weights.smollm2 import FILE_NAME
+
+SMALL = ("llama2", "smollm")
+
+
+def sentence_piece(writer):
+    """The recorded vocabulary, as a GGUF file has it."""
+    with np.load(DATA / "sentencepiece.npz") as recorded:
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list(recorded["pieces"].tolist())
+        writer.add_token_scores(recorded["scores"].tolist())
+        writer.add_token_types(recorded["kinds"].tolist())
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Each small model as safetensors and as GGUF."""
+    made = {}
+    for name in SMALL:
+        folder = tmp_path_factory.mktemp(name)
+        made[name] = write_safetensors(folder, name), write_gguf(folder / "m.gguf", name, sentence_piece)
+    return made
+
+
+@pytest.fixture
+def smollm2():
+    """The real model, where `make model` has put it."""
+    path = build_root() / "model" / FILE_NAME
+    if not path.is_file():
+        pytest.skip("`make model` fetches the file")
+    return models.open_model(path)
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["safetensors", "gguf"])
+@pytest.mark.parametrize("name", SMALL)
+def test_logits_are_those_of_transformers(files, name, kind):
+    recorded, _, dimensions = load(name)
+    model = models.open_model(files[name][kind])
+    assert model.config.tied == dimensions["tie_word_embeddings"] and model.config.blocks == 2
+    logits = models.forward(model, recorded["tokens"])
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, recorded["logits"], rtol=0, atol=3e-6 * np.abs(recorded["logits"]).max())
+
+
+def test_real_model_is_that_of_transformers(smollm2):
+    with np.load(DATA / "smollm2_logits.npz") as recorded:
+        recorded = dict(recorded)
+    tokens = recorded["tokens"]
+    assert np.array_equal(read_tokens(smollm2.path, models.TEXT)[: len(tokens)], tokens)
+    tokenizer = models.open_tokenizer(smollm2.path)
+    for text, ids in zip(recorded["texts"].tolist(), recorded["ids"].tolist()):
+        assert tokenizer.encode(text).ids == ast.literal_eval(ids) and tokenizer.decode(tokenizer.encode(text).ids) == text
+    logits = models.forward(smollm2, tokens[None])[0]
+    np.testing.assert_allclose(logits[:, recorded["words"]], recorded["logits"], rtol=0, atol=2e-4)
+    assert np.array_equal(logits.argmax(axis=1), recorded["best"])
+    states = models.hidden(smollm2, tokens[None], blocks=12)[0]  # the block of the massive activation is the last of them
+    np.testing.assert_allclose(np.sqrt(np.square(states).mean(axis=1)), recorded["rms"][11], rtol=1e-5)
+
+
+def test_tokens_are_those_of_sentencepiece(files):
+    tokenizer = models.open_tokenizer(files["llama2"][1])
+    with np.load(DATA / "sentencepiece.npz") as recorded:
+        for text, ids in zip(recorded["texts"].tolist(), recorded["ids"].tolist()):
+            assert tokenizer.encode(text).ids == ast.literal_eval(ids), text
+            assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+def test_windows_are_texts_by_themselves(files):
+    """A window's states do not depend on its neighbours, nor a token's on later ones, across pieces of attention, too."""
+    model = models.open_model(files["smollm"][0])
+    tokens = np.random.default_rng(0).integers(0, 64, (2, 600))
+    both, first = models.hidden(model, tokens), models.hidden(model, tokens[:1, :300])
+    np.testing.assert_allclose(both[:1, :300], first, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(models.hidden(model, tokens[::-1])[::-1], both, rtol=0, atol=1e-5)
+
+
+def test_perplexity_is_the_exponential_of_the_mean_loss(files):
+    model = models.open_model(files["llama2"][0])
+    tokens = load("llama2")[0]["tokens"]
+    logits = models.forward(model, tokens)[:, :-1].astype(np.float64)
+    likelihood = logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
+    losses = -np.take_along_axis(likelihood, tokens[:, 1:, None], axis=2)[..., 0].mean(axis=1)
+    measured = models.perplexity(model, tokens)
+    np.testing.assert_allclose(measured.losses, losses, rtol=1e-6)
+    assert measured.predicted == 2 * 19 and measured.value == pytest.approx(np.exp(losses.mean()))
+
+
+def test_layers_are_given(files):
+    """Products are made once a layer, for all windows, by name and weight; what they give is what the model goes on with."""
+    model, made = models.open_model(files["smollm"][1]), []
+
+    def layer(site, weight):
+        made.append(site.tensor)
+        np.testing.assert_array_equal(weight, load_tensor(model.path, f"{site.tensor}.weight"))
+        return lambda x: np.zeros((len(x), len(weight)), np.float32)
+
+    tokens = np.arange(12).reshape(2, 6)
+    states = models.hidden(model, tokens, layer, blocks=2)
+    np.testing.assert_array_equal(states, model.weight("token_embd")[tokens])
+    assert made == [f"blk.{block}.{name}" for block in range(2) for name in models.LINEARS]
+
+
+def test_windows():
+    assert models.windows(np.arange(10), 9, 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert models.windows(np.arange(10), 3, 4).tolist() == [[0, 1, 2]] and len(models.windows(np.arange(10), None, 4)) == 2
+    with pytest.raises(ValueError, match="--tokens must be 2 to 10, the tokens of the text, not 11"):
+        models.windows(np.arange(10), 11)
+
+
+def test_activations_are_what_comes_to_a_layer(files, tmp_path):
+    path, text = files["llama2"][1], tmp_path / "t.txt"
+    model = models.open_model(path)
+    text.write_text("e")
+    tokens = read_tokens(path, text)
+    site = models.Site(0, "ffn_down")
+    normal = models.hidden(model, tokens[None], blocks=0)[0]
+    found = capture(model, tokens, [site, models.Site(0, "attn_q")])
+    normal = normal / np.sqrt(np.square(normal).mean(axis=1, keepdims=True) + 1e-5) * model.weight("blk.0.attn_norm")
+    np.testing.assert_allclose(found[models.Site(0, "attn_q")], normal, rtol=1e-5)
+    np.testing.assert_array_equal(models.activations(path, "blk.0.ffn_down.weight", text, 0, 1), found[site][:1])
+
+
+def broken(folder, change):
+    """A small safetensors model whose config.json was changed."""
+    path = write_safetensors(folder, "llama2")
+    config = json.loads(path.with_name("config.json").read_text())
+    change(config)
+    path.with_name("config.json").write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda config: config.update(model_type="gpt2"), "model_type must be 'llama', not 'gpt2'"),
+    (lambda config: config.update(rope_scaling={"rope_type": "llama3"}), "rope_type must be 'default', not 'llama3'"),
+    (lambda config: config.update(num_hidden_layers=3),
+     r"tensor 'model.layers.2.input_layernorm.weight' must have the shape \(32,\), not be missing"),
+    (lambda config: config.update(num_key_value_heads=2),
+     r"tensor 'model.layers.0.self_attn.k_proj.weight' must have the shape \(16, 32\), not \(32, 32\)"),
+])
+def test_models_that_the_decoder_is_not_are_refused(tmp_path, change, message):
+    with pytest.raises(WeightFileError, match=message):
+        models.open_model(broken(tmp_path, change))
+
+
+def test_what_is_missing_is_named(tmp_path, files):
+    path = write_safetensors(tmp_path, "smollm")
+    with pytest.raises(WeightFileError, match="needs its tokenizer.json beside it"):
+        models.open_tokenizer(path)
+    path.with_name("config.json").unlink()
+    with pytest.raises(WeightFileError, match="needs its config.json beside it"):
+        models.open_model(path)
+    with pytest.raises(ValueError, match="no such text file"):
+        models.activations(files["llama2"][1], "blk.0.attn_q.weight", tmp_path / "none.txt", 0, 1)
+    with pytest.raises(ValueError, match="such as 'blk.0.attn_q.weight', not 'token_embd.weight'"):
+        models.activations(files["llama2"][1], "token_embd.weight", models.TEXT, 0, 1)
+    with pytest.raises(WeightFileError, match="'llama'"):
+        models.open_model(write_gguf_of_another_kind(tmp_path / "g.gguf"))
+
+
+def write_gguf_of_another_kind(path):
+    import gguf
+
+    writer = gguf.GGUFWriter(path, "gpt2")
+    writer.add_tensor("token_embd.weight", np.zeros((4, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
