@@ -244,6 +244,8 @@ class BitModPE(wiring.Component):
 
     def __init__(self, config: BitModConfig | None = None):
         self.config = config or BitModConfig()
+        if self.config.is_dense:
+            raise ValueError("form must be 'serial' for a processing element by itself, not 'dense': see --part element")
         super().__init__({
             "beat": In(data.ArrayLayout(Float16, self.config.lanes)),
             "valid": In(1),

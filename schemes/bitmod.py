@@ -51,6 +51,7 @@ class BitMod(Scheme):
         {"rows": 2, "cols": 4, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256},
         {"rows": 2, "cols": 2, "formats": ("INT3",), "dequant_chunk": None},
         {"rows": 2, "cols": 2, "formats": ("FP3", "FP4"), "guard_bits": 13, "max_k": 65536},
+        {"rows": 2, "cols": 2, "lanes": 8, "form": "dense"},
     )
     bench = ({"lanes": 4}, {"lanes": 8})
     # One more rank in the cross-group adder than on silicon: there it would be registers for nothing.
@@ -131,10 +132,11 @@ class BitMod(Scheme):
         from ..hdl.aligner import Aligner
         from ..hdl.floating import Float32, FloatScale
         from ..pe.bitmod import BitModPE, GroupMac, TermEncoder
+        from ..pe.bitmod_dense import Element
         from ..top.bitmod import BitModCore, BitModEngine
 
         def of_pe(config):
-            return {f"FP16 x {fmt.name}": config.lanes / fmt.terms for fmt in config.formats}
+            return {f"FP16 x {fmt.name}": config.lanes / config.terms_of(fmt) for fmt in config.formats}
 
         def of_array(config):
             return {name: config.rows * config.cols * macs for name, macs in of_pe(config).items()}
@@ -156,6 +158,11 @@ class BitMod(Scheme):
             "*_dequant": "dequantization",
             "*_column_sum": "dequantization",
             "*.readout": "dequantization",
+            "*_element": "PE array",
+            "*_row_edge": "edge logic",
+            "*_column_edge": "edge logic",
+            "*_column_dequant": "dequantization",
+            "*.visits": "dequantization",
         }
         engine = {**array, "*_scale": "dequantization", "*.core": "edge logic", "": "shell"}
 
@@ -171,7 +178,8 @@ class BitMod(Scheme):
             part("column_sum", "part", "cross-group sum of a column", ColumnSum, size=lambda config: f"{config.rows} rows"),
             part("scale", "part", "output scaler", lambda config: FloatScale(
                 Float32, product_stages=config.output_stages - FloatScale.ROUNDING_STAGES), size=nothing),
-            part("array", "array", "array with edge logic and dequantization", BitModCore, of_array, size,
+            Part("element", "part", "element of the dense form", Element, {}, of_pe, lanes),
+            part("array", "array", "array with edge logic and dequantization", BitModCore.of, of_array, size,
                  {**array, "": "edge logic"}),
             part("engine", "engine", "engine", BitModEngine, of_array, size, engine, released=True),
         )

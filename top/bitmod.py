@@ -13,6 +13,7 @@ from ..hdl.pipeline import delay
 from ..hdl.place import place
 from ..pe.bitmod import BitModPE, GroupMac, TermEncoder, plane_shifts
 from ..pe.bitmod_special import SpecialValues, SpecialWrite
+from .bitmod_dense import BitModDenseCore
 from .core import Core
 from .engine import Engine
 
@@ -34,6 +35,11 @@ class BitModCore(Core):
         special = bool(config.float_formats)
         super().__init__(config, error_names=("nonfinite", *(["special_value"] if special else [])),
                          settings={"special_values": In(SpecialWrite)} if special else {})
+
+    @classmethod
+    def of(cls, config: BitModConfig) -> Core:
+        """This one, or that of the dense form."""
+        return BitModDenseCore(config) if config.is_dense else cls(config)
 
     @property
     def latency(self) -> int:

@@ -75,6 +75,11 @@ class Core(wiring.Component):
             **self.settings,
         })
 
+    @classmethod
+    def of(cls, config: EngineConfig) -> "Core":
+        """The core of a config; a scheme of several forms chooses here."""
+        return cls(config)
+
     @property
     def latency(self) -> int:
         """Cycles from the last term of a tile to ``done``, summed from the parts that the array is made of."""

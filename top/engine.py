@@ -62,7 +62,7 @@ class Engine(wiring.Component):
     def __init__(self, config: EngineConfig | None = None):
         self.config = config = config or self.CORE.CONFIG()
         _check_config(config)
-        self.core = self.CORE(config)
+        self.core = self.CORE.of(config)
         streams = config.streams
         self.has_scales, self.has_tokens = "scales" in streams, "tokens" in streams
         self.has_formats = any(field.name == "format" for field in streams["weights"])

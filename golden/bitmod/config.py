@@ -23,7 +23,11 @@ LARGEST_SPECIAL_VALUE = 8 + 16
 """Both terms of a special value at their largest."""
 ALIGN_STAGES, MAC_STAGES = 2, 3
 """Cycles from an activation to its aligned form, and from there to the group's sum."""
-FORMAT_BITS, SELECTOR_BITS = 3, 2
+FORMAT_BITS, SELECTOR_BITS, EXPONENT_BITS = 3, 2, 5
+DENSE_SPECIAL_MAGNITUDES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16)
+"""What an element of the dense form can select in formats with special values."""
+DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_SUM_STAGES = 3, 2, 4
+"""Cycles from a beat to its multiples, from there to the group's sum, and from a visit to the sum over groups."""
 MAX_K = 2**20
 """Longest reduction that the engine's counters and exponents are checked for."""
 
@@ -59,6 +63,9 @@ class BitModConfig(EngineConfig):
         Pipeline stages of the cross-group adder.
     output_stages : 3 to 26
         Pipeline stages of the output scaler.
+    form : "serial" or "dense"
+        Of the array: two or more terms a weight and a dequantizer an element, or a weight of up to four bits a cycle and a
+        dequantizer a column (docs/bitmod.md). The dense one has no use for ``dequant_chunk``.
     """
 
     rows: int = 8
@@ -76,6 +83,7 @@ class BitModConfig(EngineConfig):
     dequant_chunk: int | None = 20
     sum_stages: int = 5
     output_stages: int = 4
+    form: str = "serial"
 
     result = BINARY32
     tile_flags = ("nonfinite",)
@@ -92,8 +100,12 @@ class BitModConfig(EngineConfig):
         self._check_drain()
         check_choice("output", self.output, ("float32", "float16"), "'float32' or 'float16'")
         check_integer("dequant_chunk", self.dequant_chunk, 1, rule="None or at least 1", optional=True)
+        check_choice("form", self.form, ("serial", "dense"), "'serial' or 'dense'")
         self._check_formats()
         check_integer("max_k", self.max_k, None, MAX_K, rule=f"at most {MAX_K}")
+        if self.is_dense and self.sum_bits > 54:
+            raise ValueError(
+                f"max_k must be less, so that a sum over groups of form 'dense' has at most 54 bits, not {self.sum_bits}")
         check_integer("sum_stages", self.sum_stages, 1, 6)
         check_integer("output_stages", self.output_stages, 3, 26)
 
@@ -114,7 +126,18 @@ class BitModConfig(EngineConfig):
                     two_terms(value)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
+                if self.is_dense and abs(value) not in DENSE_SPECIAL_MAGNITUDES:
+                    raise ValueError(f"{name} of form 'dense' must have magnitudes of {DENSE_SPECIAL_MAGNITUDES}, not {value}")
             object.__setattr__(self, name, tuple(values))
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the array has the dense form."""
+        return self.form == "dense"
+
+    def terms_of(self, fmt: Format) -> int:
+        """Cycles that a beat of the format takes: those of its terms, or of its hexadecimal digits."""
+        return ceil(fmt.bits / 4) if self.is_dense else fmt.terms
 
     @property
     def special_values(self) -> dict[Format, tuple[int, int, int, int]]:
@@ -129,14 +152,15 @@ class BitModConfig(EngineConfig):
     @property
     def formats_taken(self) -> Mapping[int, Work]:
         """Those of ``formats``."""
-        return {fmt.value: Work(fmt.name, fmt.terms) for fmt in self.formats}
+        return {fmt.value: Work(fmt.name, self.terms_of(fmt)) for fmt in self.formats}
 
     @property
     def streams(self) -> Mapping[str, Sequence[Field]]:
         """Payload of each stream.
 
         Codes are [cols][lanes]; selectors matter in a group's first beat only, and are there if a format has special values.
-        A group has a scale code, a column a channel scale.
+        A group has a scale code, a column a channel scale. In the dense form a row's exponent of a group comes with the group's
+        first beat.
         """
         last, cols, lanes = Field("last"), self.cols, self.lanes
         output = BINARY32 if self.output == "float32" else BINARY16
@@ -147,7 +171,11 @@ class BitModConfig(EngineConfig):
                 Field("format", unsigned(FORMAT_BITS, Format)),
                 last,
             ),
-            "activations": (Field("data", BINARY16, (self.rows, lanes)), last),
+            "activations": (
+                Field("data", BINARY16, (self.rows, lanes)),
+                *([Field("exponents", EXPONENT_BITS, self.rows)] if self.is_dense else []),
+                last,
+            ),
             "scales": (Field("codes", self.scale_bits, cols), last),
             "constants": (Field("columns", BINARY32, cols),),
             "outputs": (Field("data", output, self.drain), Field("nonfinite"), Field("overflow"), last),
@@ -186,6 +214,11 @@ class BitModConfig(EngineConfig):
         return self.accumulator_bits + self.scale_bits
 
     @property
+    def sum_bits(self) -> int:
+        """Width of the dense form's sum over groups, in fixed point: it cannot overflow."""
+        return self.product_bits + (self.max_groups - 1).bit_length()
+
+    @property
     def exponent_bias(self) -> int:
         """A group's product ``p`` at alignment E stands for ``p * 2**(E + exponent_bias)``."""
         return -25 - self.guard_bits
@@ -207,6 +240,14 @@ class BitModConfig(EngineConfig):
         Group ends keep a distance: the dequantizers' results are visited row by row before the next ones replace them, a
         column's scale register is empty before the next code enters it, and a row's sum is written before it is read again.
         """
+        if self.is_dense:
+            capture = DENSE_EDGE_STAGES + DENSE_MAC_STAGES
+            return Timing(
+                interval=max(self.rows, capture),
+                result=capture + 1 + DENSE_SUM_STAGES + self.sum_stages + 1,
+                output=self.output_stages,
+                drain_beats=self.drain_beats,
+            )
         capture = ALIGN_STAGES + MAC_STAGES + 1
         return Timing(
             interval=max(self.dequant_cycles + self.rows - 1, capture + self.scale_bits - 1, self.sum_stages + 1),
@@ -222,7 +263,7 @@ class BitModConfig(EngineConfig):
         groups = []
         for index, fmt in enumerate(map(Format, qweight.group_formats)):
             elements = min(self.group_size, k - index * self.group_size)
-            groups.append(GroupSchedule(elements, ceil(elements / self.lanes), fmt.terms))
+            groups.append(GroupSchedule(elements, ceil(elements / self.lanes), self.terms_of(fmt)))
         return Schedule(tuple(groups))
 
 

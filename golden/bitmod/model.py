@@ -11,6 +11,12 @@ For one token, one output channel and one group of weights, with g guard bits:
 * The group's scale code multiplies the sum exactly, and the product joins the output's binary32 sum with one rounding:
   ``S <- RNE(S + acc * scale_code * 2**(E - 25 - g))``.
 
+The dense form (``form="dense"``) has one exponent E for a row's whole group, the largest of its activations, and sums groups
+in fixed point, at a running exponent R; ``d`` is by how much R rises to max(R, E):
+
+* ``acc = sum(A * q)``, exact; ``S <- (S >> d) + (acc >> (R - E)) * scale_code``; after the last group
+  ``RNE32(S * 2**(R - 25 - g))`` takes the place of S.
+
 At the end ``y = RNE(S * channel_scale)`` in binary32 or binary16. Source of the scheme: BitMoD (HPCA 2025), sections III, IV.
 """
 
@@ -57,10 +63,18 @@ def align(x: np.ndarray, config: BitModConfig) -> tuple[np.ndarray, np.ndarray, 
     sign, exponent, significand, _ = _fields(x)
     beats = exponent.reshape(m, k // config.lanes, config.lanes)
     alignment = np.maximum.accumulate(beats.max(axis=2), axis=1)
+    if config.is_dense:
+        alignment = np.broadcast_to(alignment[:, -1:], alignment.shape)
     shift = np.repeat(alignment, config.lanes, axis=1) - exponent
     magnitude = ((significand << config.guard_bits << 1 >> shift) + 1) >> 1
-    rise = np.diff(alignment, axis=1, prepend=1)
+    rise = np.diff(alignment, axis=1, prepend=alignment[:, :1] if config.is_dense else 1)
     return np.where(sign, -magnitude, magnitude), alignment, rise
+
+
+def group_exponents(x: np.ndarray, config: BitModConfig) -> np.ndarray:
+    """Largest exponent of each row's activations in each group, infinities and NaN apart, at least 1: int64 [M, groups]."""
+    exponent = _fields(x)[1]
+    return np.stack([exponent[:, group].max(axis=1) for group in _group_slices(x.shape[1], config.group_size)], axis=1)
 
 
 def _group_slices(k: int, group_size: int) -> list[slice]:
@@ -87,16 +101,34 @@ def matmul(
     """The engine's answer bit for bit: x float16 [M, K] -> y [M, N] in the config's output format, and its flags."""
     check_weight(qweight, config)
     x = check_activations(x, qweight.shape[1])
-    total = np.zeros((len(x), qweight.shape[0]), np.float32)
-    for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
-        acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
-        product = acc * qweight.scale_codes[:, index].astype(np.int64)
-        total = accumulate_float32(total, product, alignment[:, None] + config.exponent_bias)
+    total = (_fixed_sum if config.is_dense else _float_sum)(x, qweight, config)
     y, overflow = scale_round(total, qweight.channel_scales[None, :], np.dtype(config.output))
     if not flags:
         return y
     nonfinite = np.broadcast_to(_fields(x)[3].any(axis=1)[:, None], y.shape)
     return y, Flags(*map(config.tiles(*y.shape).any, (nonfinite, overflow)))
+
+
+def _float_sum(x, qweight, config):
+    """Cross-group sums of the serial form, binary32."""
+    total = np.zeros((len(x), qweight.shape[0]), np.float32)
+    for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
+        acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
+        product = acc * qweight.scale_codes[:, index].astype(np.int64)
+        total = accumulate_float32(total, product, alignment[:, None] + config.exponent_bias)
+    return total
+
+
+def _fixed_sum(x, qweight, config):
+    """Cross-group sums of the dense form, rounded to binary32 once."""
+    total = np.zeros((len(x), qweight.shape[0]), np.int64)
+    running = np.zeros((len(x), 1), np.int64)
+    for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
+        acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
+        risen = np.maximum(running, alignment[:, None])
+        product = (acc >> (risen - alignment[:, None])) * qweight.scale_codes[:, index].astype(np.int64)
+        total, running = (total >> (risen - running)) + product, risen
+    return accumulate_float32(np.zeros(total.shape, np.float32), total, running + config.exponent_bias)
 
 
 def _exact_weight(qweight: QuantizedWeight) -> np.ndarray:
@@ -120,18 +152,30 @@ def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BitModConfig) -
     A group's sum is off by half a unit of its last alignment for each weight (one rounding an activation) and by less
     than two units for all its right shifts together (each loses less than a unit, units double). The cross-group sum
     rounds once a group (2**-24 of the running magnitude), the output once (half a unit in the last place).
+
+    The dense form has no rises within a group. Of a group below the running exponent R it loses less than a unit of R times the
+    scale code, and of the sum less than a unit of the new R at each rise; the sum is rounded once, to binary32.
     """
     check_weight(qweight, config)
     x = check_activations(x, qweight.shape[1])
     bound = np.zeros((len(x), qweight.shape[0]))
     magnitude = np.zeros_like(bound)
+    running = np.zeros((len(x), 1), np.int64)
     for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
         acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
         unit = np.ldexp(1.0, alignment + config.exponent_bias)[:, None]
         scale = qweight.scale_codes[:, index].astype(np.float64)
-        bound += (np.abs(qweight.values[:, group]).sum(axis=1) / 2 + 2) * unit * scale
         magnitude += np.abs(acc) * unit * scale
-        bound += magnitude * 2.0**-24
+        bound += np.abs(qweight.values[:, group]).sum(axis=1) / 2 * unit * scale
+        if config.is_dense:
+            risen = np.maximum(running, alignment[:, None])
+            lost = (risen > alignment[:, None]) * scale + ((risen > running) & (running > 0))
+            bound += lost * np.ldexp(1.0, risen + config.exponent_bias)
+            running = risen
+        else:
+            bound += 2 * unit * scale + magnitude * 2.0**-24
+    if config.is_dense:
+        bound += (magnitude + bound) * 2.0**-24
     scale = qweight.channel_scales.astype(np.float64)
     epsilon, tiny = (2.0**-24, 2.0**-150) if config.output == "float32" else (2.0**-11, 2.0**-25)
     return bound * scale * (1 + epsilon) + np.abs(reference(x, qweight)) * epsilon + tiny

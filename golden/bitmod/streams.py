@@ -15,6 +15,7 @@ from ..streams import check_beats, last_of, pack_beats, unpack_beats
 from ..tiles import Order
 from .config import BitModConfig, check_activations, check_weight
 from .formats import Format
+from .model import group_exponents
 from .quantizer import QuantizedWeight
 
 __all__ = ["pack", "pack_activations", "pack_outputs", "unpack", "unpack_outputs"]
@@ -92,9 +93,15 @@ def pack_activations(x: np.ndarray, config: BitModConfig, n_tiles: int = 1, orde
     tiles = config.tiles(len(x), n_tiles * config.cols, order)
     x = np.pad(x, ((0, 0), (0, -x.shape[1] % config.lanes)))
     beats = x.shape[1] // config.lanes
-    data = tiles.split_rows(x).reshape(tiles.m_tiles, config.rows, beats, config.lanes).transpose(0, 2, 1, 3)
+    x = tiles.split_rows(x).reshape(tiles.m_tiles * config.rows, -1)
+    data = x.reshape(tiles.m_tiles, config.rows, beats, config.lanes).transpose(0, 2, 1, 3)
     fields = config.streams["activations"]
-    return tiles.send_rows([pack_beats(fields, data=tile, last=last_of(beats)) for tile in data])
+    if not config.is_dense:
+        return tiles.send_rows([pack_beats(fields, data=tile, last=last_of(beats)) for tile in data])
+    exponents = group_exponents(x, config).reshape(tiles.m_tiles, config.rows, -1).transpose(0, 2, 1)
+    exponents = exponents[:, _beats_of_groups(x.shape[1], config)]
+    return tiles.send_rows([pack_beats(fields, data=tile, exponents=of_rows, last=last_of(beats))
+                            for tile, of_rows in zip(data, exponents, strict=True)])
 
 
 def unpack_outputs(
