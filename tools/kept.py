@@ -36,7 +36,8 @@ def _digest_of(*paths):
 @functools.cache
 def _our_sources():
     root = Path(__file__).parents[1]
-    return _digest_of(root / "__init__.py", *(source for room in ROOMS for source in sources_of(root / room)))
+    return _digest_of(root / "__init__.py", *(source for room in ROOMS for source in sources_of(root / room)),
+                      *sorted((root / "top").glob("*.rdl")))
 
 
 def digest(*key):
