@@ -73,9 +73,8 @@ class StreamAccelerator(wiring.Component):
     def describe(self) -> dict[str, object]:
         """Figures for the manifest: the engine's, and the bytes that a word takes on each bus."""
         slots = {name: slot_bytes(self.bits(name), self.bus_bytes) for name in self.config.streams}
-        settings = {name: member.shape for name, member in self.engine.core.settings.items()}
         return {**self.engine.describe(), "bus_bytes": self.bus_bytes, "job_queue": self.queue, "bytes_of_a_word": slots,
-                "settings": list(settings)}
+                "settings": list(self.engine.core.settings)}
 
     def elaborate(self, platform):
         m = Module()
