@@ -12,7 +12,8 @@ from subbyte.top.registers import register_map, write_files
 def test_map():
     """Word addresses, each once; fields within 32 bits that do not overlap."""
     registers = list(register_map().values())
-    assert [r.address for r in registers] == sorted({r.address for r in registers}) and not any(r.address % 4 for r in registers)
+    addresses = [register.address for register in registers]
+    assert addresses == sorted(set(addresses)) and not any(address % 4 for address in addresses)
     for register in registers:
         assert sum(field.mask for field in register.fields) < 1 << 32
         assert sum(field.width for field in register.fields) == bin(sum(field.mask for field in register.fields)).count("1")
