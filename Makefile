@@ -40,7 +40,7 @@ demo: tools $(INSTALLED)  ## generate the RTL, run a layer of a real model throu
 test: tools $(INSTALLED)  ## run all tests, or T=... those that match (WAVES=1 writes traces, SEED=n repeats a run, JOBS=n side by side)
 	@$(RUN) pytest -n $(JOBS) --dist worksteal $(if $(T),-k "$(T)")
 
-verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine}.v, each with its .json manifest
+verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all
 
 lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Icarus, Yosys) and the Python

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`make verilog`: the released parts of every scheme, side by side, each with its manifest; only what changed is written."""
+"""`make verilog`: the released parts of every scheme, and its engine behind buses; only what changed is written."""
 
 import os
 import sys
@@ -11,8 +11,13 @@ from ..schemes import engines, scheme
 from ..tools.kept import digest
 from ..tools.toolchain import build_root, prepare_environment
 from ..top import emit
+from ..top.accelerator import StreamAccelerator
+from ..top.registers import write_files
 
 __all__ = ["main", "write"]
+
+ACCELERATOR = "accelerator_stream"
+"""What every engine is written behind buses as, with the files of its registers."""
 
 
 def write(name: str, part: str, folder: Path) -> str:
@@ -23,8 +28,12 @@ def write(name: str, part: str, folder: Path) -> str:
     # The texts are part of the stamp: one that was changed by hand, or is damaged, is written anew.
     if stamp.is_file() and stamp.read_text() == _stamp(config, source):
         return f"{source} is up to date"
-    component, _ = found.component(part, config)
-    emit.write(component, top, source, config)
+    if part == ACCELERATOR:
+        emit.write(StreamAccelerator(found.part("engine").make(config), name), top, source, config)
+        write_files(folder, top)
+    else:
+        component, _ = found.component(part, config)
+        emit.write(component, top, source, config)
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(_stamp(config, source))
     return f"wrote {source} and {source.with_suffix('.json')}"
@@ -40,8 +49,9 @@ def main() -> int:
     prepare_environment()
     folder = Path(os.path.relpath(build_root())) / "verilog"
     parts = [(name, part.name) for name in engines() for part in scheme(name).parts if part.released]
+    parts += [(name, ACCELERATOR) for name in engines()]
     # The largest first: the engines.
-    parts.sort(key=lambda item: item[1] != "engine")
+    parts.sort(key=lambda item: item[1] not in ("engine", ACCELERATOR))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for done in as_completed([pool.submit(write, name, part, folder) for name, part in parts]):
             print(done.result(), flush=True)

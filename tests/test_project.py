@@ -103,7 +103,8 @@ def test_wheel_alone_with_a_scheme_more(tmp_path):
     (row,) = json.loads((tmp_path / "area.json").read_text())["rows"]
     assert (row["name"], row["scheme"], row["kind"], row["config"]) == ("toy_pe", "toy", "pe", "4 lanes")
     assert row["macs"] == {"INT8 x INT8": 4} and row["area"] > 1000
-    for data in ("sim/stream_driver.cpp", "schemes/area/rsr.json", "report/templates/report.html", "synth/boards/ulx3s.lpf"):
+    for data in ("sim/stream_driver.cpp", "schemes/area/rsr.json", "report/templates/report.html", "synth/boards/ulx3s.lpf",
+                 "top/registers.rdl"):
         assert (site / "subbyte" / data).is_file(), f"{data} is not in the wheel"
 
 

@@ -39,7 +39,7 @@ def _digest_of(*paths):
 def _our_sources():
     root = Path(__file__).parents[1]
     rooms = (source for room in ROOMS for source in sources_of(root / room))
-    return _digest_of(root / "__init__.py", root / "tools" / "yosys.py", *rooms)
+    return _digest_of(root / "__init__.py", root / "tools" / "yosys.py", *rooms, *sorted((root / "top").glob("*.rdl")))
 
 
 def digest(*key):
