@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from .. import models
 from ..schemes import scheme
+from ..tools.hints import near
 from .figures import save_figures
 from .recorded import RecordedCommand
 from .settings import parse_settings
@@ -54,7 +55,8 @@ def evaluate(scheme, path, fmt, settings, how, tokens, text, baselines, figures)
     """
     parameters = parse_settings(scheme.Config, settings)
     if how not in (_FLOAT, *scheme.emulations):
-        raise ValueError(f"--activations must be one of {', '.join((_FLOAT, *scheme.emulations))}, not {how!r}")
+        raise ValueError(f"--activations must be one of {', '.join((_FLOAT, *scheme.emulations))}, not {how!r}"
+                         f"{near(how, scheme.emulations)}")
     runs = [_Quantized(scheme, *one, how) for one in _engines(scheme, fmt, parameters)]
     model, text = models.open_model(path), Path(text or models.TEXT)
     size = min(models.WINDOW, model.config.context)

@@ -68,7 +68,7 @@ def fpga(ctx, names, top, clock, parts, settings, devices, board, baud, freq, se
       subbyte fpga {engine} --board ulx3s-85f --keep build/ulx3s
     """
     if target not in (None, *TARGETS):
-        raise ValueError(f"--target must be one of {', '.join(TARGETS)}, not {target!r}")
+        raise ValueError(f"--target must be one of {', '.join(TARGETS)}, not {target!r}{near(target, TARGETS)}")
     board = _known("--board", board, BOARDS) if board else None
     devices = [board.device] if board and not devices else devices or [_DEVICE]
     flows = [flow_of.Flow(_known("--device", device, DEVICES), board, target, seeds or flow_of.SEEDS, freq, limit, yosys)

@@ -8,6 +8,7 @@ Exit codes mean the same everywhere: 0 done; 1 something went wrong on the way, 
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
@@ -45,9 +46,6 @@ class Failure(click.ClickException):
         super().__init__(str(message))
         self.exit_code = exit_code
 
-    def show(self, file=None):
-        click.echo(f"error: {self.message}", err=True)
-
 
 class _Commands(Mapping):
     """The commands by name; one is imported when it is asked for."""
@@ -84,8 +82,8 @@ class _Group(click.Group):
             sys.stdout.flush()
         except click.ClickException as error:
             if debug and error.__cause__:
-                raise
-            error.show()
+                traceback.print_exception(error.__cause__)
+            click.echo(f"error: {error.format_message()}", err=True)
             code = error.exit_code
         except (click.Abort, KeyboardInterrupt):
             warnings.simplefilter("ignore")  # of what is left half made
@@ -96,7 +94,7 @@ class _Group(click.Group):
             code = 0
         except Exception as error:
             if debug:
-                raise
+                traceback.print_exc()
             click.echo(f"error: {type(error).__name__}: {error} (--debug shows where)", err=True)
             code = 1
         sys.exit(code if isinstance(code, int) else 0)

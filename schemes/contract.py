@@ -13,6 +13,7 @@ import numpy as np
 
 from ..golden.config import EngineConfig
 from ..golden.schedule import Timeline
+from ..tools.hints import near
 
 if TYPE_CHECKING:
     from ..weights.quantized import QuantizedTensor
@@ -107,7 +108,7 @@ class Priced(ABC):
         """
         parts = {part.name: part for part in self.parts}
         if name not in parts:
-            raise ValueError(f"part must be one of {', '.join(parts)}, not {name!r}")
+            raise ValueError(f"part must be one of {', '.join(parts)}, not {name!r}{near(name, parts)}")
         return parts[name]
 
 

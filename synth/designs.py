@@ -105,7 +105,7 @@ def designs(names=(), kinds=KINDS) -> list[Design]:
             raise ValueError(f"{name!r} must be a scheme ({', '.join(NAMES)}) or a design{near(name, known)}")
     for kind in kinds:
         if kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}{near(kind, KINDS)}")
     chosen = [design for design in registered
               if design.kind in kinds and (not names or {design.scheme, design.name} & set(names))]
     if not chosen:

@@ -90,7 +90,24 @@ def test_unknown_commands_and_unexpected_errors_are_one_line(run, monkeypatch):
     monkeypatch.setattr(commands, "make_config", broken)
     result = run("verilog", "bitmod")
     assert result.exit_code == 1 and result.stderr == "error: KeyError: 'nobody thought of this' (--debug shows where)\n"
-    assert isinstance(CliRunner().invoke(cli.main, ["--debug", "verilog", "bitmod"]).exception, KeyError)
+    result = CliRunner().invoke(cli.main, ["--debug", "verilog", "bitmod"])
+    assert result.exit_code == 1 and "Traceback" in result.stderr and "KeyError: 'nobody thought of this'" in result.stderr
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["area", "--kindd", "pe"], "No such option '--kindd'. Did you mean '--kind'?"),
+    (["verilog"], "Missing argument 'SCHEME'."),
+    (["area", "bitmod", "--kind", "enginne"], "(did you mean engine?)"),
+    (["area", "bitmod", "--part", "maac"], "(did you mean mac?)"),
+    (["verilog", "bitmod", "--part", "enginne"], "(did you mean engine?)"),
+])
+def test_what_cannot_be_is_one_line(arguments, message):
+    """Also with --debug the exit code is 2, and the line the last one."""
+    result = CliRunner().invoke(cli.main, arguments)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("error: ") and message in result.stderr
+    debugged = CliRunner().invoke(cli.main, ["--debug", *arguments])
+    assert debugged.exit_code == 2 and debugged.stderr.endswith(result.stderr)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -136,7 +153,7 @@ def test_help_has_an_example_that_parses(run, command):
 @pytest.mark.parametrize("arguments, message", [
     (["verilog", "bitmot"], f"scheme must be one of {', '.join(engines())}, not 'bitmot' (did you mean bitmod?)"),
     (["verilog", "bitmod", "--part", "top"],
-     "part must be one of pe, mac, dequant, encoder, aligner, column_sum, scale, array, engine, not 'top'"),
+     "part must be one of pe, mac, dequant, encoder, aligner, column_sum, scale, element, array, engine, not 'top'"),
     (["verilog", "bitmod", "--name", "4x4"], "name must be a Verilog identifier, not '4x4'"),
     (["verilog", "bitmod", "--name", ""], "name must be a Verilog identifier, not ''"),
     (["verilog", "bitmod", "--set", "rows"], "--set must be KEY=VALUE, not 'rows'"),
