@@ -20,6 +20,7 @@ class Bipolar(Scheme):
     paper = "Ma et al., arXiv 2409.17870 (ASP-DAC 2025)"
     colours = "#aa3377", "#dd88bb"
     Config = bipolar.BipolarConfig
+    Weight = bipolar.QuantizedWeight
     formats = ("bipolar4", *(f"bipolar{bits}" for bits in (1, 2, 3, 5, 6, 7, 8)))
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "bits_w": 1, "bits_a": 1, "max_k": 100},
@@ -42,6 +43,22 @@ class Bipolar(Scheme):
 
     def quantize(self, weight, fmt, config):
         return bipolar.quantize(weight, int(fmt.removeprefix("bipolar")))
+
+    def take(self, tensor, fmt, config):
+        """Two's complement, without loss: what its codes lack is a constant of the row."""
+        if tensor.has_minima:
+            raise ValueError(f"{self.title} takes integers times a scale, without minima such as {tensor.source} has")
+        bits = tensor.value_bits if fmt is None else int(fmt.removeprefix("bipolar"))
+        if not tensor.value_bits <= bits <= config.bits_w:
+            raise ValueError(f"{self.title} needs {tensor.value_bits} bits for values of {tensor.values.min()} to "
+                             f"{tensor.values.max()}, more than {fmt or f'the engine takes, bits_w={config.bits_w}'}")
+        scales = tensor.channel_scales()
+        if scales is None:
+            raise ValueError(f"{self.title} takes one scale a channel, not {tensor.source}'s groups of {tensor.group_size}")
+        return bipolar.from_signed(tensor.values, bits, scales), f"bipolar{bits}"
+
+    def suited(self, tensor):
+        return {"bits_w": max(tensor.value_bits, self.Config.bits_w)}
 
     def activations(self, x, config):
         return bipolar.quantize_activations(x, config.bits_a)

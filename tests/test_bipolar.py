@@ -11,6 +11,8 @@ import pytest
 from subbyte.golden import bipolar, tender
 from subbyte.golden.bipolar import BipolarConfig, QuantizedActivations
 from subbyte.golden.bipolar.config import LONGEST
+from subbyte.schemes import scheme
+from subbyte.weights.quantized import QuantizedTensor
 
 BITS = range(1, 9)
 SMALL = BipolarConfig(rows=2, cols=4, lanes=16, drain=2, max_k=400)
@@ -311,3 +313,22 @@ def test_words(output, order):
 def test_errors(call, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         call()
+
+
+def test_codes_of_files_are_taken_without_loss(tmp_path):
+    """Signed integers of any number of bits, with a scale a channel; what cannot be taken is named."""
+    entry, rng = scheme("bipolar"), np.random.default_rng(3)
+    for low, high, fmt in ((-3, 3, "bipolar3"), (-8, 7, "bipolar4"), (-1, 1, "bipolar2"), (-128, 127, "bipolar8")):
+        values = rng.integers(low, high + 1, (4, 32))
+        values[0, :2] = low, high
+        tensor = QuantizedTensor.from_values(values, np.array([0.5, 0.25, 2.0, 1.0], np.float32), "integers")
+        qweight, taken = entry.take(tensor, None, entry.Config(**entry.suited(tensor)))
+        assert taken == fmt
+        np.testing.assert_array_equal(qweight.dequantize(), tensor.dequantize())
+        again = entry.from_fields(entry.to_fields(qweight))
+        np.testing.assert_array_equal(again.dequantize(), tensor.dequantize())
+        with pytest.raises(ValueError, match="more than bipolar1"):
+            entry.take(tensor, "bipolar1", entry.Config())
+    grouped = QuantizedTensor.from_values(values, rng.uniform(1, 2, (4, 2)), "groups")
+    with pytest.raises(ValueError, match="one scale a channel, not groups's groups of 16"):
+        entry.take(grouped, None, entry.Config())

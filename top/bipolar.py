@@ -115,6 +115,30 @@ class BipolarCore(Core):
         """Widths of counts and sums."""
         return {"count_bits": self.config.count_bits, "accumulator_bits": self.config.accumulator_bits}
 
+    def usage(self) -> dict[str, dict]:
+        """Planes of weights, codes of activations, and what the constants make of a sum."""
+        config = self.config
+        finished = "addend: added to minus twice the sum of XORs" + (
+            "; scale: what the result is multiplied by" if config.has_scales else "; halvings: how often the result is halved")
+        return {
+            "codes": {
+                "weight": "n bits a weight, bit i stands for 2**i if 1 and -2**i if 0; two's complement v of n bits is the "
+                          "code v + 2**(n-1), which stands for 2 * v + 1: addends take the rest back",
+                "activation": "likewise, m bits, in the low bits of its field",
+                "format": "(m - 1) * 8 + n - 1",
+                "padding": "zeros on both sides: no XOR counts them",
+                "addend": "those of a result's column and row together: K * (2**m - 1) * (2**n - 1) and the corrections",
+                "beats_per_tile": "of weights n * ceil(K / lanes), of activations ceil(K / lanes)",
+            },
+            "beats": {
+                "weights": f"a plane of {config.lanes} weights of each of {config.cols} columns, the lowest plane first, all n "
+                           "of them for each beat of activations",
+                "activations": f"{config.lanes} codes of each of {config.rows} rows, held for n planes",
+                "constants": finished,
+                "tokens": finished,
+            },
+        }
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.array = array = self._array()
