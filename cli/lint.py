@@ -72,7 +72,7 @@ def _configurations():
     for name in engines():
         for index, settings in enumerate(({}, *scheme(name).corners)):
             for part in scheme(name).parts:
-                if part.released or part.kind in ("pe", "array"):
+                if (part.released or part.kind in ("pe", "array")) and part.exists(scheme(name).Config(**settings)):
                     yield name, part.name, settings, build_root() / "lint" / f"{name}-{index}"
 
 

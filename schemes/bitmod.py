@@ -147,8 +147,11 @@ class BitMod(Scheme):
         def size(config):
             return f"{config.rows} x {config.cols} x {config.lanes}"
 
-        def part(name, kind, title, make, macs=lambda config: {}, size=lanes, breakdown=None, released=False):
-            return Part(name, kind, title, make, {f"bitmod_{name}": {}}, macs, size, breakdown or {}, released)
+        def part(name, kind, title, make, macs=lambda config: {}, size=lanes, breakdown=None, released=False, **more):
+            return Part(name, kind, title, make, {f"bitmod_{name}": {}}, macs, size, breakdown or {}, released, **more)
+
+        def is_serial(config):
+            return not config.is_dense
 
         array = {
             "*_mac": "PE array",
@@ -170,7 +173,8 @@ class BitMod(Scheme):
             return ""
 
         return (
-            part("pe", "pe", "processing element: alignment, MAC, dequantizer", BitModPE, of_pe, released=True),
+            part("pe", "pe", "processing element: alignment, MAC, dequantizer", BitModPE, of_pe, released=True,
+                 exists=is_serial),
             part("mac", "part", "MAC of a row and column", GroupMac, of_pe),
             part("dequant", "part", "bit-serial dequantizer", BitSerialDequantizer, size=nothing),
             part("encoder", "part", "term encoder of a column", TermEncoder),

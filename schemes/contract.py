@@ -62,6 +62,8 @@ class Part:
         Designs that are measured of it without further word: their names, and parameters beside the defaults.
     released : bool
         Whether `make verilog` writes it, and `subbyte fpga` measures it without being asked.
+    exists : callable
+        From a config to whether there is such a part of it; asked for all the same, it is refused.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Part:
     size: Callable[[Any], str] = lambda config: ""
     breakdown: Mapping[str, str] = field(default_factory=dict)
     released: bool = False
+    exists: Callable[[Any], bool] = lambda config: True
 
 
 class Priced(ABC):

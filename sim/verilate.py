@@ -189,9 +189,11 @@ def _compile(folder, files, arguments, optimize):
     _refuse_warnings(log)
     # On the command line, not by MAKEFLAGS: the caller may itself run under make. The packaged makefile names
     # the compiler of the machine it was packaged on, and leaves the flag for precompiled headers empty.
-    variables = {"OPT_FAST": optimize, "CFG_CXXFLAGS_PCH_I": "-include", "CXX": compiler(), "LINK": compiler(),
-                 "PYTHON3": Path(sys.executable).name, "OBJCACHE": os.environ.get("OBJCACHE", "")}
+    # One job compiles the model as one file: what takes time in a small one are the headers, read once then.
     jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count()
+    variables = {"OPT_FAST": optimize, "VM_PARALLEL_BUILDS": int(jobs > 1), "CFG_CXXFLAGS_PCH_I": "-include",
+                 "CXX": compiler(), "LINK": compiler(), "PYTHON3": Path(sys.executable).name,
+                 "OBJCACHE": os.environ.get("OBJCACHE", "")}
     _run(["make", f"-j{jobs}", "-f", "Vtop.mk", *(f"{k}={v}" for k, v in variables.items()), "model"], folder, log)
 
 
