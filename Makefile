@@ -25,7 +25,7 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog lint model bench area area-check fpga report figures clean tools
+.PHONY: help demo test test-long verilog lint model bench area area-check fpga report figures clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -39,6 +39,9 @@ demo: tools $(INSTALLED)  ## generate the RTL, run a layer of a real model throu
 
 test: tools $(INSTALLED)  ## run all tests, or T=... those that match (WAVES=1 writes traces, SEED=n repeats a run, JOBS=n side by side)
 	@$(RUN) pytest -n $(JOBS) --dist worksteal $(if $(T),-k "$(T)")
+
+test-long: tools $(INSTALLED)  ## run the tests that make test leaves out for their time
+	@$(RUN) pytest -n $(JOBS) --dist worksteal -m long $(if $(T),-k "$(T)")
 
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all

@@ -7,7 +7,9 @@ Exit codes mean the same everywhere: 0 done; 1 something went wrong on the way, 
 """
 
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -47,6 +49,14 @@ class Failure(click.ClickException):
         self.exit_code = exit_code
 
 
+def _hear_interrupts(unraisable, otherwise=sys.unraisablehook):
+    """Python drops what a finalizer raises. Where that is Ctrl-C, it comes again when the finalizer is over."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        otherwise(unraisable)
+
+
 class _Commands(Mapping):
     """The commands by name; one is imported when it is asked for."""
 
@@ -76,6 +86,7 @@ class _Group(click.Group):
     def main(self, args=None, prog_name=None, complete_var=None, standalone_mode=True, **extra):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)
+        sys.unraisablehook = _hear_interrupts
         debug = "--debug" in (sys.argv[1:] if args is None else args) or os.environ.get("SUBBYTE_DEBUG", "0") not in ("", "0")
         try:
             code = super().main(args, prog_name, complete_var, False, **extra)

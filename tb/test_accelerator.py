@@ -53,6 +53,7 @@ def given_of(accelerator, cases):
             "several_words": len(cases) - 1, **arrays}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name, bus_bytes", [(name, BUSES[i % len(BUSES)]) for i, name in enumerate(engines())])
 def test_streams(name, bus_bytes):
     tests, found, seed = importlib.import_module(f"subbyte.tb.test_{name}"), scheme(name), resolve_seed()

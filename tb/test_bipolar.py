@@ -71,6 +71,7 @@ def test_engine(name):
     EngineBench(BIPOLAR, config).check(cases, seed)
 
 
+@pytest.mark.long
 def test_binary16():
     """The same to the other format, an overflow among the results."""
     config, seed = BipolarConfig(rows=1, cols=1, lanes=4, drain=1, bits_a=4, output="float16", max_k=600), resolve_seed()
@@ -185,6 +186,7 @@ def test_real_layers():
             assert not result.problems, (name, bits_w, bits_a, result.problems)
 
 
+@pytest.mark.long
 def test_sums_as_tenders():
     """The same INT8 integers through Tender's engine: the same sums."""
     seed = resolve_seed()

@@ -120,6 +120,29 @@ def _hear_ctrl_c():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def test_ctrl_c_in_a_finalizer_is_not_lost():
+    """Python only prints what a finalizer raises, and goes on."""
+    program = """
+import time
+from subbyte import cli
+from subbyte.cli import commands
+
+class Late:
+    def __del__(self):
+        raise KeyboardInterrupt
+
+def slow(*_):
+    Late()
+    time.sleep(30)
+
+commands.make_config = slow
+cli.main(["verilog", "rsr"])
+"""
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, preexec_fn=_hear_ctrl_c, timeout=20)
+    assert result.returncode == 130 and result.stderr.strip() == "error: interrupted", result.stderr
+
+
 @pytest.mark.parametrize("seconds", [1.0, 2.5, 6.0])
 def test_ctrl_c_ends_in_one_line(tmp_path, seconds):
     """In generating, in compiling, in simulating, as the machine is fast."""
