@@ -100,6 +100,7 @@ def test_unknown_commands_and_unexpected_errors_are_one_line(run, monkeypatch):
     (["area", "bitmod", "--kind", "enginne"], "(did you mean engine?)"),
     (["area", "bitmod", "--part", "maac"], "(did you mean mac?)"),
     (["verilog", "bitmod", "--part", "enginne"], "(did you mean engine?)"),
+    (["verilog", "bitmod", "--target", "fpgaa"], "(did you mean fpga?)"),
 ])
 def test_what_cannot_be_is_one_line(arguments, message):
     """Also with --debug the exit code is 2, and the line the last one."""

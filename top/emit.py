@@ -28,6 +28,7 @@ from .. import __version__
 from ..hdl.place import CellPlatform
 from ..hdl.target import ASIC, TARGETS
 from ..tools import toolchain, yosys
+from ..tools.hints import near
 from ..tools.outputs import write_whole
 
 __all__ = ["LINT_OFF", "VerilogCells", "layout", "manifest", "to_json", "to_verilog", "write"]
@@ -65,7 +66,7 @@ class VerilogCells(CellPlatform):
 
     def __init__(self, top, target=ASIC):
         if target not in TARGETS:
-            raise ValueError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
+            raise ValueError(f"target must be one of {', '.join(TARGETS)}, not {target!r}{near(target, TARGETS)}")
         self.top, self.target = _top_name(top), target
         self._cells = {}
 
