@@ -17,6 +17,7 @@ from ..synth import asic, designs, results
 from ..synth.library import load_library
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
+from . import complete
 from .recorded import RecordedCommand, command_line
 from .settings import parse_settings
 
@@ -26,11 +27,11 @@ _LOG_WIDTH = 150  # of a table that goes to a file
 
 
 @click.command(cls=RecordedCommand)
-@click.argument("names", nargs=-1, metavar="[SCHEME|DESIGN|FILE.v]...")
+@click.argument("names", nargs=-1, shell_complete=complete.schemes, metavar="[SCHEME|DESIGN|FILE.v]...")
 @click.option("--top", metavar="MODULE", help="Top module of Verilog files; with it the arguments are files.")
 @click.option("--param", "parameters", metavar="NAME=VALUE", multiple=True, help="A parameter of --top; repeat for more.")
 @click.option("--clock", metavar="PORT", default="clk", show_default=True, help="Clock of --top.")
-@click.option("--part", "parts", metavar="PART", multiple=True,
+@click.option("--part", "parts", metavar="PART", multiple=True, shell_complete=complete.parts,
               help="What of one scheme (see `subbyte list`), by itself and with --set; repeat for more.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
               help="A parameter of the parts; repeat for more. An unknown one lists all.")

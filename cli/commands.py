@@ -16,7 +16,7 @@ from ..schemes import save, scheme
 from ..sim.cocotb_run import resolve_seed
 from ..sim.engine_run import EngineModel, rms
 from ..top import emit
-from . import operands, whole_model
+from . import complete, operands, whole_model
 from .figures import save_figures
 from .main import Failure
 from .recorded import RecordedCommand
@@ -32,10 +32,11 @@ def _scheme(context, parameter, value):
     return scheme(value)
 
 
-_scheme_argument = click.argument("scheme", metavar="SCHEME", callback=_scheme)
-_set_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
+_scheme_argument = click.argument("scheme", metavar="SCHEME", callback=_scheme, shell_complete=complete.schemes)
+_set_option = click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, shell_complete=complete.parameters,
                            help="A parameter of the engine; repeat for more. An unknown one lists all.")
-_format_option = click.option("--format", "fmt", metavar="NAME", help="Weight format; an unknown one lists all. Default: "
+_format_option = click.option("--format", "fmt", metavar="NAME", shell_complete=complete.formats,
+                              help="Weight format; an unknown one lists all. Default: "
                               "codes that the file holds, if the engine takes them; else the first format that it takes.")
 _group_option = click.option("--group-size", metavar="N", help="Weights that share a scale: --set group_size=N.")
 _weights_option = click.option("--weights", "path", metavar="FILE", required=True,
@@ -80,7 +81,7 @@ def activation_options(command):
 @click.command(cls=RecordedCommand)
 @_scheme_argument
 @_set_option
-@click.option("--part", default="engine", show_default=True, metavar="PART",
+@click.option("--part", default="engine", show_default=True, metavar="PART", shell_complete=complete.parts,
               help="What to generate; `subbyte list` names the parts.")
 @click.option("--name", metavar="NAME", help="Of the top module, and the first part of every other module's, so that several "
               "configurations fit into one design. Default: <scheme>_<part>.")

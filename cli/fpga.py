@@ -21,6 +21,7 @@ from ..synth.fpga_results import FpgaReport
 from ..tools.hints import near
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
+from . import complete
 from .recorded import RecordedCommand, command_line
 from .settings import parse_settings
 
@@ -32,10 +33,10 @@ _BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bea
 
 
 @click.command(cls=RecordedCommand)
-@click.argument("names", nargs=-1, metavar="[SCHEME...|FILE.v...]")
+@click.argument("names", nargs=-1, shell_complete=complete.schemes, metavar="[SCHEME...|FILE.v...]")
 @click.option("--top", metavar="MODULE", help="Top module of Verilog files; with it the arguments are files.")
 @click.option("--clock", metavar="PORT", default="clk", show_default=True, help="Clock of --top.")
-@click.option("--part", "parts", metavar="PART", multiple=True,
+@click.option("--part", "parts", metavar="PART", multiple=True, shell_complete=complete.parts,
               help="What of the scheme (see `subbyte list`); repeat for more. Default: processing element and engine.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="A parameter; repeat for more. Without, an engine "
               "is of a size that suits the device, which the row names.")

@@ -116,6 +116,22 @@ def test_completion_script(run, shell):
     assert "_SUBBYTE_COMPLETE" in run("completion", shell).output
 
 
+@pytest.mark.parametrize("words, offered", [
+    ("subbyte verilog ten", ["tender"]),
+    ("subbyte verilog tender --part eng", ["engine"]),
+    ("subbyte quantize bitmod --format bitmod-", ["bitmod-fp4", "bitmod-fp3"]),
+    ("subbyte verilog tender --set bits_", ["bits_w=", "bits_a="]),
+    ("subbyte area rsr --part sca", ["scatter", "scaler"]),
+    ("subbyte area bas", ["baselines"]),
+])
+def test_completion_knows_schemes_and_what_they_have(words, offered):
+    environment = {**os.environ, "_SUBBYTE_COMPLETE": "bash_complete", "COMP_WORDS": words,
+                   "COMP_CWORD": str(len(words.split()) - 1)}
+    program = os.path.join(os.path.dirname(sys.executable), "subbyte")
+    shown = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=60)
+    assert [line.partition(",")[2] for line in shown.stdout.splitlines()] == offered, shown.stderr
+
+
 def _hear_ctrl_c():
     """A shell's background jobs, and what they start, ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
