@@ -111,7 +111,7 @@ class _Run:
 
     def measure(self, model, windows):
         """The figures of a run."""
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         with _progress(self.name) as progress:
             result = models.perplexity(model, windows, self.layer, progress)
         spread = result.losses.std(ddof=1) / np.sqrt(len(result.losses)) if len(result.losses) > 1 else None
@@ -119,7 +119,7 @@ class _Run:
                 "loss_standard_error": spread, "losses": result.losses.tolist(), "predicted": result.predicted,
                 "bits_per_weight": self._bits / self._weights,
                 "error": _share(self._squares), "seconds": time.perf_counter() - started,
-                "layers": self.layers}
+                "processor_seconds": time.process_time() - worked, "layers": self.layers}
 
 
 def _share(squares):
