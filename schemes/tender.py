@@ -83,7 +83,7 @@ class Tender(Scheme):
 
     def emulate(self, x, weight, dequantized, config, normalised, how):
         operand, terms = self.site(x, weight, dequantized, config, normalised, how)
-        y = operand.dequantize() @ dequantized.T
+        y = np.asarray(operand) @ dequantized.T
         if terms:
             y += np.repeat(terms["correction"].astype(np.float32), operand.xq.shape[1], axis=0)[: len(y)]
         return y
