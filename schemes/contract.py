@@ -191,6 +191,11 @@ class Scheme(Priced):
     emulations: tuple[str, ...] = ("engine",)
     accurate: bool = True
 
+    @property
+    def arithmetic(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        """Formats, and parameters beside the defaults, of engines whose errors `make bench` tabulates on layers of a model."""
+        return [(fmt, self.format_settings.get(fmt, {})) for fmt in self.formats]
+
     @abstractmethod
     def takes(self, fmt: str, config: EngineConfig) -> bool:
         """Whether an engine of this config takes the format."""

@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 
 from subbyte import models
-from subbyte.cli import operands
+from subbyte.cli import bench_arithmetic, operands
+from subbyte.cli.evaluate import FLOAT, QuantizedRun
 from subbyte.models import inputs_of, read_tokens
 from subbyte.schemes import engines, scheme
+from subbyte.sim.engine_run import rms
+from subbyte.tests.recordings import SHARED
 from subbyte.tests.small_models import DATA, load, write_gguf, write_safetensors
 from subbyte.tools.toolchain import build_root
 from subbyte.weights import WeightFileError, load_tensor
 from subbyte.weights.smollm2 import FILE_NAME
 
 SMALL = ("llama2", "smollm")
+WIKITEXT = SHARED / "data" / "wikitext2-test.txt"
 
 
 def sentence_piece(writer):
@@ -73,6 +77,18 @@ def test_real_model_is_that_of_transformers(smollm2):
     assert np.array_equal(logits.argmax(axis=1), recorded["best"])
     states = models.hidden(smollm2, tokens[None], blocks=12)[0]  # the block of the massive activation is the last of them
     np.testing.assert_allclose(np.sqrt(np.square(states).mean(axis=1)), recorded["rms"][11], rtol=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not WIKITEXT.is_file(), reason="the text (../shared/data/wikitext2-test.txt) is not here")
+def test_losses_are_those_of_an_independent_implementation(smollm2):
+    """Float32 on a GPU, by CuPy: the first window of WikiText-2's test split; quantized weights on its first 256 tokens."""
+    tokens = read_tokens(smollm2.path, WIKITEXT)
+    assert len(tokens) == 312144
+    assert models.perplexity(smollm2, models.windows(tokens, 2048)).loss == pytest.approx(2.59664100, abs=5e-7)
+    for fmt, loss in (("bitmod-fp4", 3.530863), ("bitmod-fp3", 4.151775)):
+        run = QuantizedRun(scheme("bitmod"), fmt, scheme("bitmod").Config(), FLOAT)
+        assert models.perplexity(smollm2, models.windows(tokens, 256), run.layer).loss == pytest.approx(loss, abs=1e-4)
 
 
 def test_tokens_are_those_of_sentencepiece(files):
@@ -167,6 +183,19 @@ def test_engines_take_what_comes_to_a_layer(files, name, layer):
     operand, terms = one.site(x, taken.weight, taken.qweight.dequantize(), taken.config, layer == "attn_q")
     assert bool(terms) == (name == "tender" and layer == "attn_q")
     np.testing.assert_array_equal(product.y, one.product(operand, taken.qweight, taken.config, **terms).y)
+
+
+@pytest.mark.parametrize("name", engines())
+def test_errors_of_arithmetic_are_tabulated(files, name, capsys):
+    """A row for each of the scheme's; here of a layer that is known."""
+    layers = bench_arithmetic.layers_of(files["llama2"][1], "model:,tokens=2:7,block=1")
+    assert [layer.site for layer in layers] == [models.Site(1, each) for each in models.LINEARS] and len(layers[0].x) == 5
+    bench_arithmetic.table(scheme(name), layers)
+    rows = capsys.readouterr().out.strip().splitlines()[4:]
+    assert len(rows) == len(scheme(name).arithmetic) and all(len(row.split("|")) == 10 for row in rows)
+    fmt, settings = scheme(name).arithmetic[0]
+    share, whole = bench_arithmetic.errors(scheme(name), fmt, scheme(name).config_of(fmt, **settings), layers[-1])
+    assert share.shape == (5, 32) and 0 < rms(share) < 1e-2 and 0 < whole < 1e-2 and "blk.1." in rows[0]
 
 
 @pytest.mark.parametrize("given, message", [
