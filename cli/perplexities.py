@@ -35,8 +35,10 @@ INDEPENDENT = {
     "tender int8 exact": None, "tender int8 biased-exact": None, "tender int4 exact": None, "tender int4 biased-exact": None,
     "bipolar bipolar8": 18.42, "bipolar bipolar4": 95.4, "rsr ternary-tensor": None,
 }
-"""Perplexities by what was measured: a scheme, a format, and how activations reach the products if not as they are. None: it has
-no such figure, or one above the vocabulary, which has no order."""
+"""Perplexities by what was measured: a scheme, a format, and how activations reach the products if not as they are.
+
+None: it has no such figure, or one above the vocabulary, which has no order.
+"""
 
 
 def run_of(name):
@@ -53,7 +55,7 @@ def run_of(name):
 
 @click.command(cls=RecordedCommand)
 @click.argument("text", metavar="TEXTFILE")
-@click.option("--row", "names", metavar="NAME", multiple=True, default=tuple(INDEPENDENT), type=click.Choice(tuple(INDEPENDENT)),
+@click.option("--row", "names", metavar="NAME", multiple=True, default=INDEPENDENT, type=click.Choice(tuple(INDEPENDENT)),
               help="Only this one; repeat for more.")
 def main(text, names):
     """Measure, and compare; a row takes six to fifteen minutes of a processor.
