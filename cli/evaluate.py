@@ -61,16 +61,16 @@ def evaluate(scheme, path, fmt, settings, how, tokens, text, baselines, figures)
     model, text = models.open_model(path), Path(text or models.TEXT)
     size = min(models.WINDOW, model.config.context)
     windows = models.windows(models.read_tokens(path, text), tokens, size)
-    first = runs[0].measure(model, windows)
+    rows = [run.measure(model, windows) for run in runs]
     if baselines:
-        bits = max(2, int(first["bits_per_weight"]))
-        runs += [PlainRun(), *(UniformRun(models.Uniform(bits, symmetric, group))
-                             for symmetric in (True, False) for group in (None, _GROUP))]
-    rows = [first, *(run.measure(model, windows) for run in runs[1:])]
+        widths = sorted({max(2, int(row["bits_per_weight"])) for row in rows})
+        beside = [PlainRun(), *(UniformRun(models.Uniform(bits, symmetric, group))
+                                for bits in widths for symmetric in (True, False) for group in (None, _GROUP))]
+        rows += [run.measure(model, windows) for run in beside]
     if figures is not None:
         save_figures(figures, {
             "scheme": scheme.name, "weights": str(path), "text": text.name, "window": windows.shape[1],
-            "stride": windows.shape[1], "windows": len(windows), "tokens": windows.size, "seed": None, **first,
+            "stride": windows.shape[1], "windows": len(windows), "tokens": windows.size, "seed": None, **rows[0],
             "beside": rows[1:]})
     click.secho(f"{Path(path).name} on {text.name}: {windows.size} tokens, {len(windows)} windows of {windows.shape[1]}",
                 bold=True)
