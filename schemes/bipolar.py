@@ -12,11 +12,6 @@ from .contract import Part, Product, Scheme
 __all__ = ["SCHEME"]
 
 
-def _bits_of(fmt):
-    """Of a format such as ``bipolar4-groups``."""
-    return int(fmt.removeprefix("bipolar").removesuffix("-groups"))
-
-
 class Bipolar(Scheme):
     """Any precision from one-bit products: n x m of them, by XOR and population count."""
 
@@ -26,15 +21,13 @@ class Bipolar(Scheme):
     colours = "#aa3377", "#dd88bb"
     Config = bipolar.BipolarConfig
     Weight = bipolar.QuantizedWeight
-    formats = tuple(f"bipolar{bits}{groups}" for groups in ("", "-groups") for bits in (4, 1, 2, 3, 5, 6, 7, 8))
-    format_settings = {fmt: {"lanes": 128, "group_size": 128, "output": "float32"} for fmt in formats if "groups" in fmt}
+    formats = ("bipolar4", *(f"bipolar{bits}" for bits in (1, 2, 3, 5, 6, 7, 8)))
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "bits_w": 1, "bits_a": 1, "max_k": 100},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "output": "float32", "dot_stages": 1, "max_k": 700},
         {"rows": 1, "cols": 4, "lanes": 64, "drain": 2, "bits_a": 4, "bits_w": 2, "output": "float16",
          "accumulator_chunk": None},
         {"rows": 2, "cols": 2, "lanes": 33, "drain": 1, "bits_w": 4, "dot_stages": 4, "accumulator_chunk": 5},
-        {"rows": 3, "cols": 2, "lanes": 16, "drain": 2, "bits_w": 4, "group_size": 16, "output": "float32", "max_k": 500},
     )
     fits = {
         "smallest": {"rows": 1, "cols": 1, "lanes": 16, "drain": 1, "bits_w": 4, "bits_a": 4, "max_k": 4096,
@@ -47,18 +40,16 @@ class Bipolar(Scheme):
     arithmetic = (("bipolar4", {"output": "float32"}), ("bipolar8", {"output": "float32"}))
 
     def takes(self, fmt, config):
-        return _bits_of(fmt) <= config.bits_w and fmt.endswith("-groups") == config.has_groups
+        return int(fmt.removeprefix("bipolar")) <= config.bits_w
 
     def quantize(self, weight, fmt, config):
-        return bipolar.quantize(weight, _bits_of(fmt), config.group_size, coded=config.has_groups)
+        return bipolar.quantize(weight, int(fmt.removeprefix("bipolar")))
 
     def take(self, tensor, fmt, config):
         """Two's complement, without loss: what its codes lack is a constant of the row."""
         if tensor.has_minima:
             raise ValueError(f"{self.title} takes integers times a scale, without minima such as {tensor.source} has")
-        if config.has_groups:
-            raise ValueError(f"{self.title}'s engines with groups take bipolar words alone")
-        bits = tensor.value_bits if fmt is None else _bits_of(fmt)
+        bits = tensor.value_bits if fmt is None else int(fmt.removeprefix("bipolar"))
         if not tensor.value_bits <= bits <= config.bits_w:
             raise ValueError(f"{self.title} needs {tensor.value_bits} bits for values of {tensor.values.min()} to "
                              f"{tensor.values.max()}, more than {fmt or f'the engine takes, bits_w={config.bits_w}'}")
@@ -89,7 +80,7 @@ class Bipolar(Scheme):
         return y, bipolar.Flags(*masks)._asdict()
 
     def shared(self, config):
-        return f"groups of {config.group_size}" if config.has_groups else "one scale a channel"
+        return "one scale a channel"
 
     def tables(self, path):
         from . import bipolar_precision
@@ -120,7 +111,7 @@ class Bipolar(Scheme):
         def part(name, kind, title, make, *arguments, measured=None, **options):
             return Part(name, kind, title, make, measured or {f"bipolar_{name}": {}}, *arguments, **options)
 
-        array = {"*_element": "PE array", "*_plane": "PE array", "*_slicer": "edge logic", "*_dequant": "dequantization"}
+        array = {"*_element": "PE array", "*_plane": "PE array", "*_slicer": "edge logic"}
         engine = {**array, **{name: "output unit" for name in ("*_scale_product", "*_convert", "*_product", "*.unit*")},
                   "*.core*": "edge logic", "": "shell"}
         scaled = {"bipolar_engine": {}, "bipolar_float32_engine": {"output": "float32"}}

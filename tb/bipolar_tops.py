@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Test-only bipolar engines with their kept faults beside them, one of them chosen by a port."""
+"""A test-only bipolar engine with its kept faults beside it, one of them chosen by a port."""
 
 import enum
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In
 
-from ..top.bipolar import BipolarCore, BipolarEngine, BipolarGroupCore
+from ..top.bipolar import BipolarCore, BipolarEngine
 
-__all__ = ["BipolarFault", "FaultyEngine", "FaultyGroupEngine", "GroupFault"]
+__all__ = ["BipolarFault", "FaultyEngine"]
 
 
 class BipolarFault(enum.IntEnum):
@@ -76,44 +76,3 @@ class FaultyEngine(BipolarEngine):
         with m.If(self.fault == BipolarFault.ACTIVATIONS_LEFT_EARLY):
             m.d.comb += self.core.edge.final.eq(1)
         return m
-
-
-class GroupFault(enum.IntEnum):
-    """Faults of what groups add: the facts that wait for their sums, and the wait for the rows."""
-
-    NONE = 0
-    CODE_OF_ANOTHER_GROUP = 1
-    GROUP_FORGOTTEN = 2
-    TILE_NOT_CLEARED = 3
-    ROWS_NOT_AWAITED = 4
-
-
-class _FaultyGroupCore(BipolarGroupCore):
-    """A core with groups with the port ``fault``."""
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.settings["fault"] = In(GroupFault)
-        self.fault = Signal(GroupFault)
-
-    def _keep_facts(self, m):
-        facts = super()._keep_facts(m)
-        changed = Signal.like(facts, name="changed")
-        m.d.comb += changed.eq(facts)
-        with m.Switch(self.fault):
-            with m.Case(GroupFault.CODE_OF_ANOTHER_GROUP):
-                m.d.comb += changed.codes.eq(self.scales.codes)
-            with m.Case(GroupFault.GROUP_FORGOTTEN):
-                m.d.comb += changed.starts_tile.eq(1)
-            with m.Case(GroupFault.TILE_NOT_CLEARED):
-                m.d.comb += changed.starts_tile.eq(0)
-        return changed
-
-
-class FaultyGroupEngine(BipolarEngine):
-    """A bipolar engine with groups with the port ``fault``."""
-
-    CORE = _FaultyGroupCore
-
-    def _too_close(self, m, ends):
-        return super()._too_close(m, ends) & (self.fault != GroupFault.ROWS_NOT_AWAITED)

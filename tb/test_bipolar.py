@@ -20,7 +20,7 @@ from subbyte.hdl.target import TARGETS
 from subbyte.schemes import scheme
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel
-from subbyte.tb.bipolar_tops import BipolarFault, FaultyEngine, FaultyGroupEngine, GroupFault
+from subbyte.tb.bipolar_tops import BipolarFault, FaultyEngine
 from subbyte.tb.engine_bench import Case, EngineBench, shell_errors
 from subbyte.tb.faults import check_faults
 from subbyte.tools.toolchain import build_root
@@ -33,8 +33,6 @@ CONFIGS = {
     "integers": BipolarConfig(rows=2, cols=4, lanes=15, drain=2, max_k=90),
     "narrow": BipolarConfig(rows=3, cols=2, lanes=5, drain=1, bits_w=3, bits_a=2, dot_stages=1, accumulator_chunk=None,
                             max_k=60),
-    "groups": BipolarConfig(rows=7, cols=2, lanes=12, drain=2, bits_w=5, group_size=12, output="float32", dot_stages=2,
-                            max_k=90),
     "binary32": BipolarConfig(rows=1, cols=4, lanes=11, drain=1, output="float32", dot_stages=3, accumulator_chunk=3, max_k=90),
 }
 REAL = BipolarConfig(rows=2, cols=4, lanes=64, drain=4)
@@ -49,15 +47,6 @@ def operands(rng, m, n, k, bits_a, bits_w, signed=(False, False)):
     return x, QuantizedWeight(w.astype(np.uint8), bits_w, np.exp2(rng.uniform(-4, 4, n)).astype(np.float32), signed=signed[1])
 
 
-def with_groups(rng, qweight, config):
-    """The same codes with scales of groups, the smallest and the largest among them; two's complement is not for these."""
-    if not config.has_groups:
-        return qweight
-    codes = rng.integers(0, 256, (len(qweight.codes), -(-qweight.shape[1] // config.group_size))).astype(np.uint8)
-    codes[0], codes[-1, 0] = 255, 0
-    return replace(qweight, group_size=config.group_size, signed=False, scale_codes=codes)
-
-
 def engine_cases(config, rng):
     """Ragged shapes of all kinds, each of another precision; two's complement on no side, one, both."""
     rows, cols, lanes = config.rows, config.cols, config.lanes
@@ -68,7 +57,6 @@ def engine_cases(config, rng):
         bits_a, bits_w = (config.bits_a, config.bits_w) if number == 1 else (
             int(rng.integers(1, config.bits_a + 1)), int(rng.integers(1, config.bits_w + 1)))
         x, qweight = operands(rng, m, n, k, bits_a, bits_w, signed)
-        qweight = with_groups(rng, qweight, config)
         if number == 1 and config.has_scales:
             x.scales[0] = 3e38
         yield Case(f"{m}x{n}x{k} W{bits_w}A{bits_a} {signed}", BIPOLAR.product(x, qweight, config))
@@ -155,22 +143,6 @@ def test_engine_faults():
 
     check_faults(problems, BipolarFault)
     assert bench.problems(Case("K rounded up", rounded_up(given[0], config)), seed)
-
-
-def test_group_faults():
-    """Likewise of what groups add."""
-    config, seed = CONFIGS["groups"], resolve_seed()
-    bench, rng = EngineBench(BIPOLAR, config, FaultyGroupEngine), np.random.default_rng(seed)
-    cases = []
-    for m, n, k, bits_a, bits_w in ((7, 4, 50, 1, 2), (8, 2, 90, 8, 5)):
-        x, qweight = operands(rng, m, n, k, bits_a, bits_w)
-        cases.append(Case(f"K={k}", BIPOLAR.product(x, with_groups(rng, qweight, config), config)))
-
-    def problems(fault):
-        for case in cases:
-            yield from bench.problems(case, seed, hold={"fault": int(fault)}, timeout_cycles=500)
-
-    check_faults(problems, GroupFault)
 
 
 def test_error_flags():

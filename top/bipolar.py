@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bipolar engine: the array of its elements, its core, and the core in the shell."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dequant.bipolar import BipolarOutput, GroupSums
+from ..dequant.bipolar import BipolarOutput
 from ..golden.bipolar import BipolarConfig
-from ..golden.bipolar.config import SCALE_CODE_BITS
 from ..hdl.layouts import payload_layout
 from ..hdl.pipeline import delay
 from ..hdl.place import place
@@ -16,7 +15,7 @@ from ..pe.bipolar import BipolarPE, PlaneRegister, PlaneSlicer, XorCount, contro
 from .core import Core
 from .engine import Engine
 
-__all__ = ["BipolarArray", "BipolarCore", "BipolarEngine", "BipolarGroupCore"]
+__all__ = ["BipolarArray", "BipolarCore", "BipolarEngine"]
 
 
 class BipolarArray(wiring.Component):
@@ -32,8 +31,6 @@ class BipolarArray(wiring.Component):
     capture : bool
         With shadow registers; without, ``results`` are the accumulators.
 
-    ``first`` and ``last`` are those of what is summed up: a tile, or a group if groups have scales.
-
     Members
     -------
     activations : In(ArrayLayout(lanes or bits_a * lanes, rows))
@@ -41,9 +38,9 @@ class BipolarArray(wiring.Component):
     plane : In(config.plane_shape)
     valid, first, last, shift : In
         As of :class:`~subbyte.pe.bipolar.BipolarPE`.
-    results : Out(ArrayLayout(ArrayLayout(config.element_result, cols), rows))
+    results : Out(ArrayLayout(ArrayLayout(config.result, cols), rows))
     done : Out(1)
-        The results of a tile, or group, are there; they stay until those of the next are.
+        The results of a tile are there; they stay until those of the next are.
     """
 
     def __init__(self, config: BipolarConfig, *, slices: bool = True, capture: bool = True):
@@ -54,7 +51,7 @@ class BipolarArray(wiring.Component):
             **({"plane": In(config.plane_shape)} if slices else {}),
             **{name: In(1) for name in ("valid", "first", "last")},
             "shift": In(config.shift_shape),
-            "results": Out(data.ArrayLayout(data.ArrayLayout(payload_layout(config.element_result), config.cols), config.rows)),
+            "results": Out(data.ArrayLayout(data.ArrayLayout(payload_layout(config.result), config.cols), config.rows)),
             "done": Out(1),
         })
 
@@ -100,11 +97,6 @@ class BipolarCore(Core):
 
     CONFIG = BipolarConfig
 
-    @classmethod
-    def of(cls, config: BipolarConfig) -> Core:
-        """This one, or that with groups."""
-        return BipolarGroupCore(config) if config.has_groups else cls(config)
-
     @property
     def latency(self) -> int:
         """That of an element with its operand registers."""
@@ -128,8 +120,6 @@ class BipolarCore(Core):
         config = self.config
         finished = "addend: added to minus twice the sum of XORs" + (
             "; scale: what the result is multiplied by" if config.has_scales else "; halvings: how often the result is halved")
-        of_row = "scale: what the result is multiplied by" if config.has_groups else finished
-        groups = {"scales": "codes: what a group's sum of XORs is multiplied by, of each column"} if config.has_groups else {}
         return {
             "codes": {
                 "weight": "n bits a weight, bit i stands for 2**i if 1 and -2**i if 0; two's complement v of n bits is the "
@@ -145,20 +135,13 @@ class BipolarCore(Core):
                            "of them for each beat of activations",
                 "activations": f"{config.lanes} codes of each of {config.rows} rows, held for n planes",
                 "constants": finished,
-                **groups,
-                "tokens": of_row,
+                "tokens": finished,
             },
         }
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.array = array = self._array()
-        self._connect(m, array, self.step.first.tile, self.step.last.tile)
-        m.d.comb += [self.results.eq(array.results), self.done.eq(array.done)]
-        return m
-
-    def _connect(self, m, array, first, last):
-        """Operands, and the first and last terms of what the array sums up."""
         index = self.step.index
         m.d.comb += [
             array.activations.eq(self.activations.data),
@@ -166,69 +149,15 @@ class BipolarCore(Core):
             array.plane.eq(index.term),
             array.shift.eq(index.term + index["pass"]),
             array.valid.eq(self.step.valid),
-            array.first.eq(first),
-            array.last.eq(last),
+            array.first.eq(self.step.first.tile),
+            array.last.eq(self.step.last.tile),
+            self.results.eq(array.results),
+            self.done.eq(array.done),
         ]
+        return m
 
     def _array(self) -> BipolarArray:
         return BipolarArray(self.config)
-
-
-class BipolarGroupCore(BipolarCore):
-    """The same with groups of ``lanes`` weights that have scales: a dequantizer a column adds up their sums, a row a cycle."""
-
-    @classmethod
-    def of(cls, config: BipolarConfig) -> Core:
-        """This one."""
-        return cls(config)
-
-    @property
-    def latency(self) -> int:
-        """That of an element, and of the dequantizer."""
-        return super().latency + GroupSums.LATENCY
-
-    @property
-    def interval(self) -> int:
-        """All rows are visited before the next sums are captured, and a group's facts have moved on."""
-        return max(self.config.rows, super().latency)
-
-    def elaborate(self, platform):
-        m = Module()
-        config, step = self.config, self.step
-        m.submodules.array = array = self._array()
-        self._connect(m, array, step.first.group, step.last.group)
-        facts = self._keep_facts(m)
-        visits = [array.done]
-        for row in range(1, config.rows):
-            visits.append(delay(m, visits[-1], 1, f"visit_{row}", reset=True))
-        m.d.comb += self.done.eq(delay(m, array.done & facts.ends_tile, GroupSums.LATENCY, "done", reset=True))
-        for c in range(config.cols):
-            dequant = place(m, platform, f"dequant_{c}", "dequant", GroupSums, config)
-            m.d.comb += [
-                dequant.visit.eq(Cat(visits)),
-                dequant.code.eq(facts.codes[c]),
-                dequant.starts_tile.eq(facts.starts_tile),
-                dequant.ends_tile.eq(facts.ends_tile),
-                *(dequant.sums[r].eq(array.results[r][c]) for r in range(config.rows)),
-                *(self.results[r][c].eq(dequant.results[r]) for r in range(config.rows)),
-            ]
-        return m
-
-    def _keep_facts(self, m):
-        """The facts of a group wait until its sums are captured; by then the next group may leave its own."""
-        codes = data.ArrayLayout(SCALE_CODE_BITS, self.config.cols)
-        facts = data.StructLayout({"codes": codes, "starts_tile": 1, "ends_tile": 1})
-        left, visited = Signal(facts, reset_less=True), Signal(facts, reset_less=True)
-        ends = self.step.valid & self.step.last.group
-        with m.If(ends):
-            m.d.sync += [
-                left.codes.eq(self.scales.codes),
-                left.starts_tile.eq(self.step.index.group == 0),
-                left.ends_tile.eq(self.step.last.tile),
-            ]
-        with m.If(delay(m, ends, super().latency - 1, "captured", reset=True)):
-            m.d.sync += visited.eq(left)
-        return visited
 
 
 class BipolarEngine(Engine):

@@ -18,9 +18,6 @@ from .quantizer import QuantizedActivations, QuantizedWeight
 __all__ = ["LONGEST", "OUTPUTS", "BipolarConfig", "check_operands", "format_code"]
 
 OUTPUTS = ("int32", "float32", "float16")
-SCALE_CODE_BITS = 8
-GROUP_STAGES = 3
-"""Cycles of a column's dequantizer from a group's sum to the sum over groups: the sum as a number, its product, the sum."""
 LONGEST = 2**15 - 1
 """Longest reduction whose sums of 8 by 8 bits, corrections included, fit 32 bits."""
 
@@ -56,8 +53,6 @@ class BipolarConfig(EngineConfig):
         Bits of the accumulator that are added in a cycle; the carry between two chunks waits for the next one. None: all.
     product_stages : 2 to 24
         Pipeline stages of each scale's multiplier.
-    group_size : int or None
-        Weights that share a scale: as many as there are lanes, and results are scaled; None: all of a channel.
     """
 
     rows: int = 8
@@ -71,7 +66,6 @@ class BipolarConfig(EngineConfig):
     dot_stages: int = 3
     accumulator_chunk: int | None = 8
     product_stages: int = 2
-    group_size: int | None = None
 
     group_beats = 1
     """A group of the shell's schedule is a beat of activations: its passes are the planes of weights, its terms those of
@@ -86,16 +80,8 @@ class BipolarConfig(EngineConfig):
         check_integer("accumulator_chunk", self.accumulator_chunk, 2, optional=True)
         check_choice("output", self.output, OUTPUTS, f"one of {', '.join(OUTPUTS)}")
         self._check_drain()
-        check_choice("group_size", self.group_size, (None, self.lanes), f"lanes, {self.lanes}, or None")
-        if self.has_groups and not self.has_scales:
-            raise ValueError("output must be 'float32' or 'float16' with a group_size, not 'int32'")
         if self.max_k < self.lanes or self.largest_k > LONGEST:
             raise ValueError(f"max_k must be lanes {self.lanes} to {LONGEST // self.lanes * self.lanes}, not {self.max_k!r}")
-
-    @property
-    def has_groups(self) -> bool:
-        """Whether groups of weights have scales."""
-        return self.group_size is not None
 
     @property
     def max_groups(self) -> int:
@@ -110,16 +96,6 @@ class BipolarConfig(EngineConfig):
 
     @property
     def result(self) -> tuple[Field, ...]:
-        """What the output unit gets: an element's sum, or with groups that of all of them, each times its code."""
-        return (Field("sum", self.group_sum_bits),) if self.has_groups else self.element_result
-
-    @property
-    def result_chunks(self) -> tuple[int, ...]:
-        """Chunks of that, between which carries wait."""
-        return (self.group_sum_bits,) if self.has_groups else self.chunks
-
-    @property
-    def element_result(self) -> tuple[Field, ...]:
         """A sum of weighted differing bits, and the carries that still wait between its chunks."""
         chunks = len(self.chunks)
         return (Field("sum", self.accumulator_bits), *([Field("carries", chunks - 1)] if chunks > 1 else []))
@@ -129,24 +105,21 @@ class BipolarConfig(EngineConfig):
         """Payload of each stream.
 
         A beat of ``weights`` is a plane of them; of each beat of activations the lowest plane comes first. The constants of
-        columns and rows are added to minus twice the sum; integer results are what ``halvings`` leave of that. With groups only
-        columns have something to add, and ``scales`` has the code of each column's group.
+        columns and rows are added to minus twice the sum; integer results are what ``halvings`` leave of that.
         """
         last, scaled = Field("last"), self.has_scales
-        scales = {"scales": (Field("codes", SCALE_CODE_BITS, self.cols), last)} if self.has_groups else {}
 
         def of(name, number, count):
             scale = [Field("scale", BINARY32)] if scaled else []
-            return Field(name, (*([Field("addend", signed(number))] if number else []), *scale), count)
+            return Field(name, (Field("addend", signed(number)), *scale), count)
 
         data = {"int32": signed(32), "float32": BINARY32, "float16": BINARY16}[self.output]
         return {
             "weights": (Field("planes", 1, (self.cols, self.lanes)), Field("format", 6), last),
             "activations": (Field("data", self.bits_a, (self.rows, self.lanes)), last),
-            **scales,
             "constants": (of("columns", self.total_bits, self.cols),
                           *([] if scaled else [Field("common", (Field("halvings", 2),))])),
-            "tokens": (of("rows", 0 if self.has_groups else self.row_sum_bits, self.rows),),
+            "tokens": (of("rows", self.row_sum_bits, self.rows),),
             "outputs": (Field("data", data, self.drain), *([Field("overflow")] if scaled else []), last),
         }
 
@@ -172,13 +145,8 @@ class BipolarConfig(EngineConfig):
 
     @property
     def accumulator_bits(self) -> int:
-        """Width of an element's sum, without a sign: all bits differ, in as many whole beats as a tile or group has."""
-        return constant(self.lanes if self.has_groups else self.largest_k, self.bits_a, self.bits_w).bit_length()
-
-    @property
-    def group_sum_bits(self) -> int:
-        """Width of a sum over groups, each times its code."""
-        return (constant(self.largest_k, self.bits_a, self.bits_w) * (2**SCALE_CODE_BITS - 1)).bit_length()
+        """Width of a sum, without a sign: all bits differ, in as many whole beats as a tile may have."""
+        return constant(self.largest_k, self.bits_a, self.bits_w).bit_length()
 
     @property
     def chunks(self) -> tuple[int, ...]:
@@ -189,7 +157,7 @@ class BipolarConfig(EngineConfig):
     @property
     def total_bits(self) -> int:
         """Width of a product with all that its corrections multiply and add, signed."""
-        return (self.largest_k << self.bits_a + self.bits_w + SCALE_CODE_BITS * self.has_groups).bit_length() + 1
+        return (self.largest_k << self.bits_a + self.bits_w).bit_length() + 1
 
     @property
     def row_sum_bits(self) -> int:
@@ -211,13 +179,10 @@ class BipolarConfig(EngineConfig):
         """Latencies of the engine.
 
         A result: planes are registered, counted, added to the accumulator, taken into the shadow registers and from there into
-        those of the drain; with groups through the column's dequantizer, a row a cycle, into registers that the drain reads.
+        those of the drain.
         """
-        captured = 1 + self.dot_stages + 2
-        if self.has_groups:
-            return Timing(interval=max(self.rows, captured), result=captured + GROUP_STAGES, output=self.output_stages,
-                          drain_beats=self.drain_beats)
-        return Timing(interval=1, result=captured + 1, output=self.output_stages, drain_beats=self.drain_beats, kept=2)
+        return Timing(interval=1, result=1 + self.dot_stages + 2 + 1, output=self.output_stages, drain_beats=self.drain_beats,
+                      kept=2)
 
     def schedule(self, qweight: QuantizedWeight, activations: QuantizedActivations) -> Schedule:
         """A group for each beat of activations."""
@@ -236,12 +201,9 @@ def check_operands(x: QuantizedActivations, qweight: QuantizedWeight, config: Bi
     for name, bits, widest in (("x.bits", x.bits, config.bits_a), ("qweight.bits", qweight.bits, config.bits_w)):
         if bits > widest:
             raise ValueError(f"{name} must be at most {widest}, which the engine is built for, not {bits}")
-    if qweight.group_size != config.group_size:
-        raise ValueError(f"qweight.group_size must be {config.group_size}, as the engine has it, not {qweight.group_size}")
-    if config.has_groups and (qweight.signed or qweight.scale_codes is None):
-        what = "two's complement" if qweight.signed else "scales without codes"
-        raise ValueError(f"qweight must be bipolar words with scale_codes for an engine with groups, not of {what}; "
-                         "quantize(..., coded=True) makes them")
+    if qweight.group_size is not None:
+        raise ValueError(f"qweight.group_size must be None, one scale a channel, which the engine applies, "
+                         f"not {qweight.group_size}")
     n, k = qweight.shape
     if x.codes.shape[1] != k:
         raise ValueError(f"x must have K = {k} like the weight, not {x.codes.shape[1]}")

@@ -9,8 +9,6 @@ For one token and one output channel, w and a the bipolar words of K weights and
     y = t / 2**halvings                                  the product of the integers that are meant, exact
     y = RNE(RNE32(t) * RNE32(w_scale * (x_scale / 2**halvings)))      to binary32 or binary16
 
-With groups whose scales are codes s of the channel's, S and what is added are sums over groups, each times its s: exact, too.
-
 A word of two's complement x stands for 2 x + 1, so its products want a correction and a halving (:func:`corrections`). With
 activations alone in two's complement the correction depends on the weights alone, and is a constant of the column.
 """
@@ -20,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..floating import scaled_sums
-from .codes import constant, xor_sums
+from .codes import constant, product, xor_sums
 from .config import BipolarConfig, check_operands
 from .quantizer import QuantizedActivations, QuantizedWeight, check_activations
 
@@ -63,7 +61,7 @@ def corrections(x: QuantizedActivations, qweight: QuantizedWeight) -> Correction
         sum w  a  = (sum w' a' - sum a') / 2                     the weights are
         sum w  a  = (sum w' a' - sum w' - sum a' + K) / 4        both are
     """
-    k = qweight.factors.sum(axis=1)
+    k = qweight.shape[1]
     both = constant(k, x.bits, qweight.bits) + k * (x.signed and qweight.signed)
     return Corrections(both - x.signed * qweight.row_sums, -qweight.signed * x.row_sums, int(x.signed) + int(qweight.signed))
 
@@ -82,22 +80,12 @@ def padded_results(x: QuantizedActivations, qweight: QuantizedWeight, config: Bi
     def fill(array, more):
         return np.pad(array, ((0, more), *[(0, 0)] * (array.ndim - 1)))
 
-    sums = _sums(fill(x.codes, more_m), x.bits, fill(qweight.codes, more_n), qweight.bits,
-                 None if qweight.scale_codes is None else fill(qweight.scale_codes, more_n), qweight.group_size)
+    sums = xor_sums(fill(x.codes, more_m), fill(qweight.codes, more_n), x.bits, qweight.bits)
     total = fill(fix.columns, more_n)[None, :] + fill(fix.rows, more_m)[:, None] - 2 * sums
     if not config.has_scales:
         return (total >> fix.halvings).astype(np.int32), np.zeros(total.shape, bool)
     tokens = fill(folded_scales(x, fix.halvings), more_m)
     return scaled_sums(total, tokens[:, None], fill(qweight.scales, more_n)[None, :], np.dtype(config.output))
-
-
-def _sums(a, bits_a, w, bits_w, scale_codes, group_size):
-    """Sums S; of groups each times its code."""
-    if scale_codes is None:
-        return xor_sums(a, w, bits_a, bits_w)
-    groups = [slice(start, start + group_size) for start in range(0, a.shape[1], group_size)]
-    return sum(xor_sums(a[:, group], w[:, group], bits_a, bits_w) * code.astype(np.int64)
-               for group, code in zip(groups, scale_codes.T, strict=True))
 
 
 def matmul(
@@ -109,7 +97,7 @@ def matmul(
     ----------
     x : QuantizedActivations [M, K], or int8 [M, K] with scales of 1
     qweight : QuantizedWeight [N, K]
-        Without groups, or with the config's and codes of their scales.
+        Without groups.
     """
     x = check_activations(x)
     check_operands(x, qweight, config)
@@ -122,11 +110,13 @@ def matmul(
 def reference(x: np.ndarray | QuantizedActivations, qweight: QuantizedWeight) -> np.ndarray:
     """Float64 product [M, N] of the quantized operands, scales included; groups of weights may have some of their own."""
     x = check_activations(x, qweight.shape[1])
-    if qweight.scales.ndim == 2:
+    if qweight.group_size is not None:
         scales = np.repeat(qweight.scales.astype(np.float64), qweight.group_size, axis=1)
         return np.asarray(x) @ (qweight.values * scales[:, : qweight.shape[1]]).T
-    total = (x.values.astype(np.float64) @ (qweight.values * qweight.factors).astype(np.float64).T).astype(np.int64)
-    return total * (x.scales.astype(np.float64)[:, None] * qweight.scales.astype(np.float64)[None, :])
+    fix = corrections(x, qweight)
+    total = product(x.codes, qweight.codes, x.bits, qweight.bits) - constant(qweight.shape[1], x.bits, qweight.bits)
+    total = total + fix.columns[None, :] + fix.rows[:, None]
+    return (total >> fix.halvings) * (x.scales.astype(np.float64)[:, None] * qweight.scales.astype(np.float64)[None, :])
 
 
 def error_bound(x: QuantizedActivations, qweight: QuantizedWeight, config: BipolarConfig) -> np.ndarray:

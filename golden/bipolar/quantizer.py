@@ -17,7 +17,6 @@ __all__ = [
 
 SCALINGS = ("absmax", "least_squares")
 """How a scale is chosen."""
-LARGEST_SCALE_CODE = 255
 _STEPS = 64
 """Largest magnitudes tried for a scale of least squares."""
 _TINY = np.finfo(np.float32).tiny
@@ -62,8 +61,6 @@ class QuantizedWeight(_Operand):
         Weights of a group; None: a channel is one.
     signed : bool
         The codes stand for two's complement, (value - 1) / 2.
-    scale_codes : uint8 [N, groups] or None
-        What a group's scale is of its channel's, whose scales are [N] then.
     """
 
     codes: np.ndarray
@@ -71,20 +68,14 @@ class QuantizedWeight(_Operand):
     scales: np.ndarray
     group_size: int | None = None
     signed: bool = False
-    scale_codes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         self._check_operand()
         check_integer("group_size", self.group_size, 1, optional=True)
         n, k = self.codes.shape
-        groups = (n,) if self.group_size is None else (n, -(-k // self.group_size))
-        shape = groups if self.scale_codes is None else (n,)
+        shape = (n,) if self.group_size is None else (n, -(-k // self.group_size))
         if self.scales.shape != shape:
             raise ValueError(f"scales must have shape {list(shape)}, not {list(self.scales.shape)}")
-        if self.scale_codes is not None and (self.group_size is None or self.scale_codes.shape != groups
-                                             or self.scale_codes.dtype != np.uint8):
-            raise ValueError(f"scale_codes must be uint8 of groups, {list(groups)}, not {self.scale_codes.dtype} "
-                             f"{list(self.scale_codes.shape)} of group_size={self.group_size}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,25 +85,12 @@ class QuantizedWeight(_Operand):
     @property
     def bits_per_weight(self) -> float:
         """Stored bits, planes and scales, for each weight."""
-        codes = 0 if self.scale_codes is None else 8 * self.scale_codes.size
-        return self.bits + (32 * self.scales.size + codes) / self.codes.size
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """The code of each weight's group, int64 [N, K]; ones where there are none."""
-        if self.scale_codes is None:
-            return np.ones(self.shape, np.int64)
-        return np.repeat(self.scale_codes.astype(np.int64), self.group_size, axis=1)[:, : self.shape[1]]
-
-    @cached_property
-    def row_sums(self) -> np.ndarray:
-        """Sums of each row's odd integers, times the code of their group if there are codes, int64 [N]."""
-        return (decode(self.codes, self.bits) * self.factors).sum(axis=1)
+        return self.bits + 32 * self.scales.size / self.codes.size
 
     def dequantize(self) -> np.ndarray:
         """Return float32 [N, K]."""
-        if self.scales.ndim == 1:
-            return (self.values * self.factors * self.scales[:, None]).astype(np.float32)
+        if self.group_size is None:
+            return (self.values * self.scales[:, None]).astype(np.float32)
         return (self.values * np.repeat(self.scales, self.group_size, axis=1)[:, : self.shape[1]]).astype(np.float32)
 
 
@@ -204,8 +182,7 @@ def _quantize_rows(x: np.ndarray, bits: int, scaling: str) -> tuple[np.ndarray, 
     return codes, best[:, 0]
 
 
-def quantize(weight: np.ndarray, bits: int, group_size: int | None = None, scaling: str = "absmax",
-             coded: bool = False) -> QuantizedWeight:
+def quantize(weight: np.ndarray, bits: int, group_size: int | None = None, scaling: str = "absmax") -> QuantizedWeight:
     """Native symmetric quantization: ``q = 2 clip(floor(w / 2d)) + 1``, w ~ d q, all 2**bits levels, in float32.
 
     A weight half-way between two levels, zero among them, takes the upper one.
@@ -218,9 +195,6 @@ def quantize(weight: np.ndarray, bits: int, group_size: int | None = None, scali
         Consecutive weights that share a scale; None: a whole channel.
     scaling : "absmax" or "least_squares"
         d from the largest magnitude, or the one of 64 clips whose squared error, with d fitted to it, is least.
-    coded : bool
-        Groups' scales become codes of 8 bits times a scale of the channel, as the engine has them: the nearest, but none zero
-        by that. Weights are rounded with what they stand for.
     """
     check_bits("bits", bits)
     check_integer("group_size", group_size, 1, optional=True)
@@ -232,14 +206,7 @@ def quantize(weight: np.ndarray, bits: int, group_size: int | None = None, scali
     groups = [_quantize_rows(weight[:, start : start + group_size], bits, scaling)
               for start in range(0, weight.shape[1], group_size)]
     codes, scales = zip(*groups, strict=True)
-    codes, scales = np.concatenate(codes, axis=1), np.stack(scales, axis=1)
-    if not coded:
-        return QuantizedWeight(codes, bits, scales, group_size)
-    channel = _normal(scales.max(axis=1) / np.float32(LARGEST_SCALE_CODE))
-    shares = scales / np.where(channel > 0, channel, np.float32(np.inf))[:, None]
-    scale_codes = np.clip(np.rint(shares), shares > 0, LARGEST_SCALE_CODE).astype(np.uint8)
-    each = np.repeat(scale_codes, group_size, axis=1)[:, : weight.shape[1]] * channel[:, None]
-    return QuantizedWeight(_round(weight, each, bits), bits, channel, group_size, False, scale_codes)
+    return QuantizedWeight(np.concatenate(codes, axis=1), bits, np.stack(scales, axis=1), group_size)
 
 
 def quantize_activations(x: np.ndarray, bits: int = 8, signed: bool | None = None) -> QuantizedActivations:

@@ -35,17 +35,11 @@ def pack(
     columns = {"addend": tiles.split_columns(fix.columns)}
     if config.has_scales:
         columns["scale"] = tiles.split_columns(qweight.scales)
-    groups = {}
-    if config.has_groups:
-        codes = tiles.split_columns(qweight.scale_codes).transpose(0, 2, 1)
-        groups["scales"] = tiles.send_columns(
-            [pack_beats(config.streams["scales"], codes=code, last=last_of(beats // qweight.bits)) for code in codes])
     common = {} if config.has_scales else {"common": {"halvings": np.full(tiles.n_tiles, fix.halvings)}}
     constants = pack_beats(config.streams["constants"], columns=columns, **common)[:, None]
     return {
         "weights": tiles.send_columns(weights),
         "activations": pack_activations(x, config, tiles.n_tiles, order),
-        **groups,
         "constants": tiles.send_columns(constants),
         "tokens": pack_tokens(x, qweight, config, order),
     }
@@ -80,7 +74,7 @@ def pack_tokens(
     x = check_activations(x)
     fix = corrections(x, qweight)
     tiles = config.tiles(len(x), qweight.shape[0], order)
-    rows = {} if config.has_groups else {"addend": tiles.split_rows(fix.rows)}
+    rows = {"addend": tiles.split_rows(fix.rows)}
     if config.has_scales:
         rows["scale"] = tiles.split_rows(folded_scales(x, fix.halvings))
     return tiles.send_rows(pack_beats(config.streams["tokens"], rows=rows)[:, None])
@@ -95,15 +89,13 @@ def unpack(
     -------
     dict
         ``weights`` uint8 [N, K] and ``activations`` uint8 [M, K], codes; ``format``; ``columns`` [N] and ``rows`` [M], what is
-        added; ``column_scales``, ``row_scales`` float32 if results are scaled, ``halvings`` if not; with groups ``scale_codes``
-        [N, groups], and no ``rows``.
+        added; ``column_scales``, ``row_scales`` float32 if results are scaled, ``halvings`` if not.
     """
     tiles, groups = config.tiles(m, n, order), ceil(k / config.lanes)
     found = {name: unpack_beats(fields, words[name]) for name, fields in config.streams.items() if name != "outputs"}
     code = int(found["weights"]["format"][0])
     bits_w, places = (code & 7) + 1, len(tiles.places)
-    counts = {"weights": groups * bits_w, "activations": groups, "scales": groups, "constants": 1, "tokens": 1}
-    for name, beats in ((name, counts[name]) for name in found):
+    for name, beats in (("weights", groups * bits_w), ("activations", groups), ("constants", 1), ("tokens", 1)):
         check_beats(name, words, places * beats)
     rows, cols = tiles.first_of_rows(), tiles.first_of_columns()
     planes = found["weights"]["planes"].reshape(places, groups, bits_w, config.cols, config.lanes)[cols]
@@ -115,12 +107,8 @@ def unpack(
         "activations": data.reshape(len(rows) * config.rows, -1)[:m, :k].astype(np.uint8),
         "format": code,
         "columns": columns["addend"][cols].reshape(-1)[:n],
+        "rows": tokens["addend"][rows].reshape(-1)[:m],
     }
-    if config.has_groups:
-        scale_codes = found["scales"]["codes"].reshape(places, groups, config.cols)[cols].transpose(0, 2, 1)
-        result["scale_codes"] = scale_codes.reshape(-1, groups)[:n].astype(np.uint8)
-    else:
-        result["rows"] = tokens["addend"][rows].reshape(-1)[:m]
     if config.has_scales:
         return result | {"column_scales": columns["scale"][cols].reshape(-1)[:n],
                          "row_scales": tokens["scale"][rows].reshape(-1)[:m]}
