@@ -25,6 +25,11 @@ _TINY = np.finfo(np.float32).tiny
 class _Operand:
     """What both operands have: codes [R, K] of so many bits, and whether they stand for two's complement."""
 
+    codes: np.ndarray
+    bits: int
+    scales: np.ndarray
+    signed: bool
+
     def _check_operand(self):
         check_bits("bits", self.bits)
         check_choice("signed", self.signed, (False, True))

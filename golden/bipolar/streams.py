@@ -7,6 +7,7 @@ Padding is equal bits, zeros, in both operands: no XOR counts them.
 """
 
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def pack_tokens(
 
 def unpack(
     words: dict[str, np.ndarray], config: BipolarConfig, m: int, n: int, k: int, order: Order = "n_outer"
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Undo :func:`pack`.
 
     Returns
@@ -102,7 +103,7 @@ def unpack(
     codes = (planes << np.arange(bits_w)[:, None, None]).sum(axis=2).transpose(0, 2, 1, 3)
     data = found["activations"]["data"].reshape(places, groups, config.rows, config.lanes)[rows].transpose(0, 2, 1, 3)
     columns, tokens = found["constants"]["columns"], found["tokens"]["rows"]
-    result = {
+    result: dict[str, Any] = {
         "weights": codes.reshape(len(cols) * config.cols, -1)[:n, :k].astype(np.uint8),
         "activations": data.reshape(len(rows) * config.rows, -1)[:m, :k].astype(np.uint8),
         "format": code,
