@@ -38,9 +38,15 @@ def pack(
         columns["scale"] = tiles.split_columns(qweight.scales)
     common = {} if config.has_scales else {"common": {"halvings": np.full(tiles.n_tiles, fix.halvings)}}
     constants = pack_beats(config.streams["constants"], columns=columns, **common)[:, None]
+    scales = {}
+    if config.has_groups:
+        groups = tiles.split_columns(qweight.scale_codes).transpose(0, 2, 1)
+        fields = config.streams["scales"]
+        scales = {"scales": tiles.send_columns([pack_beats(fields, codes=tile, last=last_of(len(tile))) for tile in groups])}
     return {
         "weights": tiles.send_columns(weights),
         "activations": pack_activations(x, config, tiles.n_tiles, order),
+        **scales,
         "constants": tiles.send_columns(constants),
         "tokens": pack_tokens(x, qweight, config, order),
     }
@@ -90,7 +96,8 @@ def unpack(
     -------
     dict
         ``weights`` uint8 [N, K] and ``activations`` uint8 [M, K], codes; ``format``; ``columns`` [N] and ``rows`` [M], what is
-        added; ``column_scales``, ``row_scales`` float32 if results are scaled, ``halvings`` if not.
+        added; ``column_scales``, ``row_scales`` float32 if results are scaled, ``halvings`` if not; with groups ``scale_codes``
+        uint8 [N, groups].
     """
     tiles, groups = config.tiles(m, n, order), ceil(k / config.lanes)
     found = {name: unpack_beats(fields, words[name]) for name, fields in config.streams.items() if name != "outputs"}
@@ -110,6 +117,10 @@ def unpack(
         "columns": columns["addend"][cols].reshape(-1)[:n],
         "rows": tokens["addend"][rows].reshape(-1)[:m],
     }
+    if config.has_groups:
+        check_beats("scales", words, places * groups)
+        scale_codes = found["scales"]["codes"].reshape(places, groups, config.cols)[cols].transpose(0, 2, 1)
+        result["scale_codes"] = scale_codes.reshape(-1, groups)[:n].astype(np.uint8)
     if config.has_scales:
         return result | {"column_scales": columns["scale"][cols].reshape(-1)[:n],
                          "row_scales": tokens["scale"][rows].reshape(-1)[:m]}
