@@ -11,6 +11,12 @@ JOBS        ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 # Which tests, by words of their names: T=engine.
 T           ?=
 
+# Of `make perplexity`: the test split of WikiText-2, tokenized, with <unk>.
+TEXT        ?=
+
+# Options of `make bench`.
+BENCH       ?=
+
 # Of `make fpga`: schemes (without: all), devices or a board, and further options.
 SCHEME      ?=
 DEVICE      ?= ecp5-85k ecp5-25k
@@ -25,7 +31,7 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long verilog lint model bench area area-check fpga report figures clean tools
+.PHONY: help demo test test-long verilog lint model bench perplexity area area-check fpga report figures clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -52,8 +58,11 @@ lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Ic
 model: tools $(INSTALLED)  ## fetch SmolLM2-135M into build/model (94 MB)
 	@$(RUN) subbyte.weights.smollm2
 
-bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilization, speed of simulation
-	@$(RUN) subbyte.cli.bench
+bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilization, speed (BENCH="--scheme rsr"; BENCH=--help)
+	@$(RUN) subbyte.cli.bench $(BENCH)
+
+perplexity: tools $(INSTALLED)  ## compare perplexities with recorded ones: TEXT=wikitext2-test.txt (four hours of a processor)
+	@$(RUN) subbyte.cli.perplexities $(TEXT)
 
 area: tools $(INSTALLED)  ## what every design costs, in gate equivalents (LIBERTY="FILE..." in um2 of a cell library)
 	@$(RUN) subbyte.cli area $(foreach file,$(LIBERTY),--liberty $(file)) --json build/area.json

@@ -2,23 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: measure what README.md states, as Markdown tables that can be pasted there.
 
-Accuracy is the exact model's, which the RTL equals bit for bit; cycles and speed are the RTL's own.
+Accuracy is the exact model's, which the RTL equals bit for bit; cycles and speed are the RTL's own. Activations of layers are
+those of a forward pass.
 """
 
 import sys
 
+import click
 import numpy as np
 
+from .. import models
 from ..schemes import engines, scheme
 from ..sim.engine_run import EngineModel, rms
 from ..tools.toolchain import build_root
-from ..weights import load_tensor
 from ..weights.smollm2 import ModelUnavailable, fetch_model
-from . import operands
+from . import bench_arithmetic
 
 __all__ = ["accuracy", "main"]
 
-_LAYERS = ("blk.0.ffn_up.weight", "blk.0.attn_q.weight")
+_LAYERS = ("blk.0.ffn_up", "blk.0.attn_q", "blk.11.ffn_down")
 _TOKENS = (1, 8)
 
 
@@ -39,20 +41,34 @@ def accuracy(scheme, fmt, k, samples=1024, seed=1, **parameters):
     return rms(np.concatenate(errors))
 
 
-def main():
-    """Print all tables; returns the exit code."""
-    schemes = [scheme(name) for name in engines()]
+@click.command()
+@click.option("--scheme", "names", metavar="SCHEME", type=click.Choice(engines()), multiple=True, default=engines(),
+              help="Only this one; repeat for more.")
+@click.option("--activations", metavar="model:TEXTFILE", default=models.PREFIX, show_default=True, help="What the model reads; "
+              "with ,tokens=A:B some tokens, with ,block=B one block in the table of errors. Alone: Tiny Shakespeare.")
+@click.option("--layer", "layers", metavar="NAME", multiple=True, default=_LAYERS, show_default=True,
+              help="A layer to run through the RTL; repeat for more.")
+def main(names, activations, layers):
+    """Print all tables.
+
+    \b
+    Example:
+      python -m subbyte.cli.bench --scheme bitmod --activations model:README.md,tokens=0:64 --layer blk.3.attn_v
+    """
+    schemes = [scheme(name) for name in names]
     for one in schemes:
         if one.accurate:
             _accuracy_table(one)
     try:
         path = fetch_model(build_root() / "model")
-    except ModelUnavailable as error:
-        print(f"error: the layers need the model: {error}", file=sys.stderr)
-        return 1
+        real = bench_arithmetic.layers_of(path, activations)
+        inputs = {layer: models.activations(path, f"{layer}.weight", activations, max(_TOKENS)) for layer in layers}
+    except (ModelUnavailable, ValueError) as error:
+        raise click.ClickException(f"the layers need the model: {error}") from None
     for one in schemes:
+        bench_arithmetic.table(one, real)
         one.tables(path)
-    return max(_layer_table(one, path) for one in schemes)
+    sys.exit(max(_layer_table(one, path, inputs) for one in schemes))
 
 
 def _accuracy_table(scheme):
@@ -69,22 +85,23 @@ def _accuracy_table(scheme):
             print(f"| {guard_bits} | {error:.1e} |", flush=True)
 
 
-def _layer_table(scheme, path):
+def _layer_table(scheme, path, inputs):
     print(f"\n{scheme.title}: layers of {path.name} through the RTL, {scheme.formats[0]}\n\n"
           "| layer | N x K | tokens | lanes | cycles | utilization | occupancy | cycles/s | seconds | bit-exact |\n"
           "|---|---|---|---|---|---|---|---|---|---|")
-    failed = 0
+    failed, opened = 0, models.open_model(path)
     for settings in scheme.bench:
         config = scheme.Config(**settings)
         model = EngineModel(scheme, config)
-        for tensor in _LAYERS:
-            weight = load_tensor(path, tensor)
+        for layer, x in inputs.items():
+            weight = opened.weight(layer)
             qweight = scheme.quantize(weight, scheme.formats[0], config)
+            normalised = models.LINEARS[layer.rpartition(".")[2]]
             for tokens in _TOKENS:
-                x, _ = operands.load_activations(path, tensor, None, tokens, weight.shape[1])
-                result = model.run(scheme.product(scheme.activations(x, config), qweight, config))
+                operand, terms = scheme.site(x[:tokens], weight, qweight.dequantize(), config, normalised)
+                result = model.run(scheme.product(operand, qweight, config, **terms))
                 failed += bool(result.problems)
-                print(f"| {tensor} | {weight.shape[0]} x {weight.shape[1]} | {tokens} | {config.lanes} | {result.run.cycles} "
+                print(f"| {layer} | {weight.shape[0]} x {weight.shape[1]} | {tokens} | {config.lanes} | {result.run.cycles} "
                       f"| {result.timeline.busy / result.run.cycles:.2%} | {result.timeline.occupancy:.2%} "
                       f"| {result.cycles_per_second:,.0f} | {result.run.seconds:.1f} "
                       f"| {'no: ' + result.problems[0] if result.problems else 'yes'} |", flush=True)
@@ -92,4 +109,4 @@ def _layer_table(scheme, path):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="subbyte.cli.bench")

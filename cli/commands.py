@@ -69,7 +69,9 @@ def activation_options(command):
     """What a command needs beside that to compute a product."""
     for option in (
         click.option("--bias", metavar="NAME", help="A vector of the model file that the engine adds, if its scheme does so."),
-        click.option("--activations", metavar="FILE", help="Activations [M, K], .npy or .npz. Default: the slice's own, or "
+        click.option("--activations", metavar="FILE|model:TEXTFILE", help="Activations [M, K], .npy or .npz; or what comes to "
+                     "the layer when the model reads a text (model: alone: Tiny Shakespeare), followed, if wished, by "
+                     ",tokens=A:B (default: the first M) and ,block=B (default: the tensor's). Default: the slice's own, or "
                      "RMS-normalised embeddings of real tokens from a model file."),
         click.option("--tokens", metavar="M", type=click.IntRange(min=1),
                      help="Activation rows to multiply. Default: all of --activations, else 1."),
@@ -176,6 +178,8 @@ def simulate(scheme, request, tokens, activations, bias, seed, figures):
     Example:
       subbyte simulate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
           --tensor blk.0.ffn_up.weight --tokens 8
+      subbyte simulate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf \\
+          --tensor blk.11.ffn_down.weight --activations model:README.md,tokens=0:8
     """
     seed = resolve_seed(seed)
     taken = operands.operand(scheme, request)

@@ -18,10 +18,10 @@ from .figures import save_figures
 from .recorded import RecordedCommand
 from .settings import parse_settings
 
-__all__ = ["evaluate"]
+__all__ = ["FLOAT", "PlainRun", "QuantizedRun", "UniformRun", "evaluate"]
 
 _LOG = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-_FLOAT = "float"
+FLOAT = "float"
 _GROUP = 128
 
 
@@ -33,7 +33,7 @@ _GROUP = 128
               "Default: the scheme's first.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
               help="A parameter of the engine, such as its group size; repeat for more. An unknown one lists all.")
-@click.option("--activations", "how", metavar="NAME", default=_FLOAT, show_default=True,
+@click.option("--activations", "how", metavar="NAME", default=FLOAT, show_default=True,
               help="How they reach the products: as they are, or in one of the scheme's ways; an unknown one lists all.")
 @click.option("--tokens", metavar="N", type=click.IntRange(min=2), default=8192, show_default=True,
               help="How many of the text's first tokens, rounded down to whole windows.")
@@ -54,23 +54,23 @@ def evaluate(scheme, path, fmt, settings, how, tokens, text, baselines, figures)
       subbyte evaluate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf --format {format} --tokens 4096
     """
     parameters = parse_settings(scheme.Config, settings)
-    if how not in (_FLOAT, *scheme.emulations):
-        raise ValueError(f"--activations must be one of {', '.join((_FLOAT, *scheme.emulations))}, not {how!r}"
+    if how not in (FLOAT, *scheme.emulations):
+        raise ValueError(f"--activations must be one of {', '.join((FLOAT, *scheme.emulations))}, not {how!r}"
                          f"{near(how, scheme.emulations)}")
-    runs = [_Quantized(scheme, *one, how) for one in _engines(scheme, fmt, parameters)]
+    runs = [QuantizedRun(scheme, *one, how) for one in _engines(scheme, fmt, parameters)]
     model, text = models.open_model(path), Path(text or models.TEXT)
     size = min(models.WINDOW, model.config.context)
     windows = models.windows(models.read_tokens(path, text), tokens, size)
-    first = runs[0].measure(model, windows)
+    rows = [run.measure(model, windows) for run in runs]
     if baselines:
-        bits = max(2, int(first["bits_per_weight"]))
-        runs += [_Plain(), *(_Uniform(models.Uniform(bits, symmetric, group))
-                             for symmetric in (True, False) for group in (None, _GROUP))]
-    rows = [first, *(run.measure(model, windows) for run in runs[1:])]
+        widths = sorted({max(2, int(row["bits_per_weight"])) for row in rows})
+        beside = [PlainRun(), *(UniformRun(models.Uniform(bits, symmetric, group))
+                                for bits in widths for symmetric in (True, False) for group in (None, _GROUP))]
+        rows += [run.measure(model, windows) for run in beside]
     if figures is not None:
         save_figures(figures, {
             "scheme": scheme.name, "weights": str(path), "text": text.name, "window": windows.shape[1],
-            "stride": windows.shape[1], "windows": len(windows), "tokens": windows.size, "seed": None, **first,
+            "stride": windows.shape[1], "windows": len(windows), "tokens": windows.size, "seed": None, **rows[0],
             "beside": rows[1:]})
     click.secho(f"{Path(path).name} on {text.name}: {windows.size} tokens, {len(windows)} windows of {windows.shape[1]}",
                 bold=True)
@@ -92,7 +92,7 @@ def _engines(scheme, fmt, parameters):
 class _Run:
     """One way to compute the linear layers, measured on windows; ``layers`` has an entry a layer."""
 
-    name, how = "", _FLOAT
+    name, how = "", FLOAT
 
     def __init__(self):
         self.layers, self._squares, self._weights, self._bits = [], np.zeros(2), 0, 0.0
@@ -111,7 +111,7 @@ class _Run:
 
     def measure(self, model, windows):
         """The figures of a run."""
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         with _progress(self.name) as progress:
             result = models.perplexity(model, windows, self.layer, progress)
         spread = result.losses.std(ddof=1) / np.sqrt(len(result.losses)) if len(result.losses) > 1 else None
@@ -119,7 +119,7 @@ class _Run:
                 "loss_standard_error": spread, "losses": result.losses.tolist(), "predicted": result.predicted,
                 "bits_per_weight": self._bits / self._weights,
                 "error": _share(self._squares), "seconds": time.perf_counter() - started,
-                "layers": self.layers}
+                "processor_seconds": time.process_time() - worked, "layers": self.layers}
 
 
 def _share(squares):
@@ -127,7 +127,7 @@ def _share(squares):
     return float(np.sqrt(squares[0] / (squares[1] or 1)))
 
 
-class _Quantized(_Run):
+class QuantizedRun(_Run):
     """Weights in a scheme's format."""
 
     def __init__(self, scheme, fmt, config, how):
@@ -138,12 +138,12 @@ class _Quantized(_Run):
         qweight = self.scheme.quantize(weight, self.name, self.config)
         dequantized = qweight.dequantize()
         self.note(site, weight, dequantized, qweight.bits_per_weight)
-        if self.how == _FLOAT:
+        if self.how == FLOAT:
             return models.plain(site, dequantized)
         return lambda x: self.scheme.emulate(x, weight, dequantized, self.config, site.normalised, self.how)
 
 
-class _Uniform(_Run):
+class UniformRun(_Run):
     """Weights in a plain type."""
 
     def __init__(self, uniform):
@@ -156,7 +156,7 @@ class _Uniform(_Run):
         return models.plain(site, quantized.dequantize())
 
 
-class _Plain(_Run):
+class PlainRun(_Run):
     """The model's own weights, in float32."""
 
     name = "as in the file"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import weights
+from .. import models, weights
 from ..schemes import Stored, load, stored_tensors
 from ..sim.engine_run import rms
 from ..tools.outputs import whole_file
@@ -279,10 +279,14 @@ def product_of(scheme, taken: Operand, activations=None, tokens=None, bias=None)
                 f"{file}: bias {bias!r} must have an element for each of {len(taken.weight)} rows, not {len(added)}"
             )
     try:
-        operand = scheme.activations(x, taken.config)
+        if _is_reading(activations):  # the layer's place in the model is known, and decides
+            normalised = _norm(taken.tensor) is not None
+            operand, terms = scheme.site(x, taken.weight, taken.qweight.dequantize(), taken.config, normalised)
+        else:
+            operand, terms = scheme.activations(x, taken.config), {}
     except ValueError as error:
         raise ValueError(f"activations of {origin}: {error}") from None
-    terms, derived = scheme.derived(operand, taken.qweight, taken.config, added)
+    terms, derived = scheme.derived(operand, taken.qweight, taken.config, added, **terms)
     exact = np.where(np.isfinite(x), x, 0).astype(np.float64) @ taken.weight.astype(np.float64).T
     return (
         exact + (0 if added is None else added),
@@ -301,7 +305,8 @@ def load_activations(path, tensor, given, tokens, k):
         The weights' file and tensor: a model's own embeddings, or an array ``activations`` beside the weights, serve if
         nothing is given.
     given : str or None
-        A .npy file, or an .npz file with one array or one named ``activations``.
+        A .npy file, or an .npz file with one array or one named ``activations``; or a text that the model is to read, as
+        :meth:`subbyte.models.Reading.parse` has it.
     tokens : int or None
         Rows wanted; repeated if there are fewer. None: all that are given, else one.
     k : int
@@ -313,7 +318,10 @@ def load_activations(path, tensor, given, tokens, k):
     origin : str
     """
     wanted = tokens or 1
-    if given is not None:
+    if _is_reading(given):
+        x = models.activations(path, tensor, given, tokens)
+        origin, wanted = f"{given}, read by the model", tokens
+    elif given is not None:
         x, origin, wanted = _read_array(given), given, tokens
     elif Path(path).suffix == ".npz" and Path(path).exists() and (found := _shape(path, "activations")):
         x, origin = weights.load_tensor(path, "activations"), f"{Path(path).name}, {found[0]} tokens"
@@ -327,6 +335,10 @@ def load_activations(path, tensor, given, tokens, k):
     elif wanted > len(x):
         origin += f", its {len(x)} rows repeated"
     return _within_binary16(np.resize(x, (wanted, k)), origin), origin
+
+
+def _is_reading(given):
+    return given is not None and given.startswith(models.PREFIX)
 
 
 def _of_model(path, tensor, tokens, k):

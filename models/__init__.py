@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole language models in NumPy, so that formats and engines meet the activations and the text of a real one."""
 
-from .capture import activations, read_tokens
+from .capture import PREFIX, Reading, activations, inputs_of, read_tokens
 from .decoder import LINEARS, Site, forward, hidden, logits, plain
 from .files import Config, Model, open_model
 from .perplexity import TEXT, WINDOW, Perplexity, perplexity, windows
@@ -10,6 +10,6 @@ from .tokenizer import open_tokenizer
 from .uniform import Uniform
 
 __all__ = [
-    "LINEARS", "TEXT", "WINDOW", "Config", "Model", "Perplexity", "Site", "Uniform", "activations", "forward", "hidden",
-    "logits", "open_model", "open_tokenizer", "perplexity", "plain", "read_tokens", "windows",
+    "LINEARS", "PREFIX", "TEXT", "WINDOW", "Config", "Model", "Perplexity", "Reading", "Site", "Uniform", "activations",
+    "forward", "hidden", "inputs_of", "logits", "open_model", "open_tokenizer", "perplexity", "plain", "read_tokens", "windows",
 ]

@@ -3,16 +3,61 @@
 """What comes to the linear layers of a model when it reads a text."""
 
 import os
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .decoder import LINEARS, Site, hidden, plain
 from .files import Model, open_model
+from .perplexity import TEXT
 from .tokenizer import open_tokenizer
 
-__all__ = ["activations", "capture", "read_tokens"]
+__all__ = ["PREFIX", "Reading", "activations", "inputs_of", "read_tokens"]
+
+PREFIX = "model:"
+"""What a reading in words begins with."""
+_OPTION = re.compile(r",(\w+)=([^,=]*)$")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which tokens of which text, and the block whose layer is looked at.
+
+    Attributes
+    ----------
+    text : Path
+    start : int
+        The first token wanted; the model reads the text from its beginning all the same.
+    stop : int or None
+        Behind the last one. None: as many as are asked for.
+    block : int or None
+        None: the block that the tensor belongs to.
+    """
+
+    text: Path = TEXT
+    start: int = 0
+    stop: int | None = None
+    block: int | None = None
+
+    @classmethod
+    def parse(cls, given: str) -> "Reading":
+        """``model:TEXTFILE``, and behind that ``,tokens=A:B`` (A to B-1) and ``,block=B`` if wished; without a file `TEXT`."""
+        rest, found = given.removeprefix(PREFIX), {}
+        while option := _OPTION.search(rest):
+            if option[1] not in ("tokens", "block") or option[1] in found:
+                raise ValueError(f"{given!r}: what follows the text must be tokens=A:B or block=B, once each, "
+                                 f"not {option[0][1:]!r}")
+            rest, found[option[1]] = rest[: option.start()], option[2]
+        tokens = re.fullmatch(r"(\d+):(\d+)", found.get("tokens", "0:1"))
+        if not tokens or int(tokens[1]) >= int(tokens[2]):
+            raise ValueError(f"{given!r}: tokens must be A:B with integers 0 <= A < B, such as 0:8, not {found['tokens']!r}")
+        if not found.get("block", "0").isdecimal():
+            raise ValueError(f"{given!r}: block must be an integer from 0, not {found['block']!r}")
+        return cls(Path(rest) if rest else TEXT, int(tokens[1]), int(tokens[2]) if "tokens" in found else None,
+                   int(found["block"]) if "block" in found else None)
 
 
 def read_tokens(path: str | os.PathLike, text: str | os.PathLike) -> np.ndarray:
@@ -30,7 +75,7 @@ def read_tokens(path: str | os.PathLike, text: str | os.PathLike) -> np.ndarray:
     return tokens
 
 
-def capture(model: Model, tokens: np.ndarray, sites: Iterable[Site]) -> dict[Site, np.ndarray]:
+def inputs_of(model: Model, tokens: np.ndarray, sites: Iterable[Site]) -> dict[Site, np.ndarray]:
     """Inputs of layers, float32 [T, K] each, when the model reads one window of tokens [T]."""
     sites, found = set(sites), {}
 
@@ -47,26 +92,37 @@ def capture(model: Model, tokens: np.ndarray, sites: Iterable[Site]) -> dict[Sit
     return {site: found[site] for site in sites}
 
 
-def activations(path: str | os.PathLike, tensor: str, text: str | os.PathLike, start: int, count: int) -> np.ndarray:
-    """Inputs of a layer for some tokens of a text that the model reads from its beginning, float32 [count, K].
+def activations(path: str | os.PathLike, tensor: str, reading: Reading | str = PREFIX, count: int | None = None) -> np.ndarray:
+    """Inputs of a linear layer for some tokens of a text that the model reads from its beginning, float32 [count, K].
 
     Parameters
     ----------
     path : path of the model's file
     tensor : str
         One of its linear layers, as the file calls it.
-    text : path of a text file
-    start, count : int
-        The tokens wanted.
+    reading : Reading or str
+        A text goes through :meth:`Reading.parse`.
+    count : int or None
+        Tokens wanted, if the reading does not say; None: one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, block or token.
     """
+    reading = Reading.parse(reading) if isinstance(reading, str) else reading
     model = open_model(path)
     sites = {model.stored(f"blk.{block}.{name}"): Site(block, name) for block in range(model.config.blocks)
              for name in LINEARS}
     if tensor not in sites:
         raise ValueError(f"activations of a model are those of its linear layers, such as {next(iter(sites))!r}, "
                          f"not {tensor!r}")
-    tokens = read_tokens(path, text)
-    if not 0 <= start < start + count <= len(tokens):
-        raise ValueError(f"tokens must be among the {len(tokens)} of {text}, not {start} to {start + count - 1}")
-    site = sites[tensor]
-    return capture(model, tokens[: start + count], [site])[site][start:]
+    site = sites[tensor] if reading.block is None else Site(reading.block, sites[tensor].name)
+    if site not in sites.values():
+        raise ValueError(f"block must be 0 to {model.config.blocks - 1}, the blocks of {model.path.name}, not {site.block}")
+    tokens, stop = read_tokens(path, reading.text), reading.stop or reading.start + (count or 1)
+    most = min(len(tokens), model.config.context)
+    if stop > most:
+        raise ValueError(f"tokens must be among the first {most} of {reading.text}, so many there are, or the model takes, "
+                         f"not reach {stop}")
+    return inputs_of(model, tokens[:stop], [site])[site][reading.start :]

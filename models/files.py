@@ -59,7 +59,7 @@ class Model:
 
     Parameters
     ----------
-    path : path of a GGUF or a safetensors file
+    path : path of a GGUF or a safetensors file, or of a checkpoint's folder
         A safetensors file has its ``config.json`` beside it.
 
     Raises
@@ -70,6 +70,8 @@ class Model:
 
     def __init__(self, path: str | os.PathLike):
         self.path, reader = Path(path), open_file(path)
+        if reader.kind not in ("GGUF", "safetensors"):
+            raise WeightFileError(f"{path}: a model must be a GGUF or a safetensors file, not {reader.kind}")
         self._names = {} if isinstance(reader, GgufFile) else _HUGGING_FACE
         shapes = reader.shapes()
         fields = _of_gguf(reader) if isinstance(reader, GgufFile) else _of_folder(self.path)
@@ -126,8 +128,13 @@ def _of_gguf(reader):
     }
 
 
+def beside(path: Path, name: str) -> Path:
+    """A file beside a model's, or in its folder."""
+    return (path if path.is_dir() else path.parent) / name
+
+
 def _of_folder(path):
-    file = path.with_name("config.json")
+    file = beside(path, "config.json")
     if not file.is_file():
         raise WeightFileError(f"{path}: a safetensors model needs its config.json beside it; a GGUF file has it inside")
     config = json.loads(file.read_text())

@@ -9,6 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from ..weights.files import GgufFile, WeightFileError, open_file
+from .files import beside
 
 __all__ = ["open_tokenizer"]
 
@@ -39,7 +40,7 @@ def open_tokenizer(path: str | os.PathLike) -> Tokenizer:
     reader = open_file(path)
     if isinstance(reader, GgufFile):
         return _of_gguf(reader)
-    file = Path(path).with_name("tokenizer.json")
+    file = beside(Path(path), "tokenizer.json")
     if not file.is_file():
         raise WeightFileError(f"{path}: a safetensors model needs its tokenizer.json beside it; a GGUF file has it inside")
     tokenizer = Tokenizer.from_file(str(file))

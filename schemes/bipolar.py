@@ -38,6 +38,7 @@ class Bipolar(Scheme):
     }
     bench = ({"rows": 2, "cols": 4, "lanes": 64, "drain": 4},)
     accurate = False
+    arithmetic = (("bipolar4", {"output": "float32"}), ("bipolar8", {"output": "float32"}))
 
     def takes(self, fmt, config):
         return int(fmt.removeprefix("bipolar")) <= config.bits_w

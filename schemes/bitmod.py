@@ -54,6 +54,11 @@ class BitMod(Scheme):
         {"rows": 2, "cols": 2, "lanes": 8, "form": "dense"},
     )
     bench = ({"lanes": 4}, {"lanes": 8})
+    arithmetic = (
+        *(("bitmod-fp4", {"guard_bits": guard_bits}) for guard_bits in (0, 2, 4, 6, 8, 13)),
+        *(("bitmod-fp4", {"form": "dense", "guard_bits": guard_bits}) for guard_bits in (4, 8)),
+        *(("bitmod-fp3", {"guard_bits": guard_bits}) for guard_bits in (4, 8)),
+    )
     # One more rank in the cross-group adder than on silicon: there it would be registers for nothing.
     fits = {
         "smallest": {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "group_size": 32, "formats": ("FP4",), "sum_stages": 6},

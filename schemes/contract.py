@@ -191,6 +191,11 @@ class Scheme(Priced):
     emulations: tuple[str, ...] = ("engine",)
     accurate: bool = True
 
+    @property
+    def arithmetic(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        """Formats, and parameters beside the defaults, of engines whose errors `make bench` tabulates on layers of a model."""
+        return [(fmt, self.format_settings.get(fmt, {})) for fmt in self.formats]
+
     @abstractmethod
     def takes(self, fmt: str, config: EngineConfig) -> bool:
         """Whether an engine of this config takes the format."""
@@ -241,10 +246,29 @@ class Scheme(Priced):
     def activations(self, x: np.ndarray, config: EngineConfig) -> Any:
         """Float [M, K] as the operand that the engine takes."""
 
+    def site(self, x: np.ndarray, weight: np.ndarray, dequantized: np.ndarray, config: EngineConfig, normalised: bool,
+             how: str | None = None) -> tuple[Any, Mapping[str, Any]]:
+        """Operand and further terms of :meth:`product` for a layer of a model, whose place in it decides how they are made.
+
+        Parameters
+        ----------
+        x : float32 [M, K]
+            Consecutive tokens of one sequence.
+        weight, dequantized : float32 [N, K]
+            Before quantization, and what the quantized one stands for.
+        config : EngineConfig
+        normalised : bool
+            Whether ``x`` comes straight out of a normalisation, as for a Llama's q, k, v, gate and up, and not for o and down.
+        how : str or None
+            One of ``emulations``; None: the first.
+        """
+        del weight, dequantized, normalised, how
+        return self.activations(x, config), {}
+
     def derived(
-        self, x: Any, qweight: Any, config: EngineConfig, bias: np.ndarray | None = None
+        self, x: Any, qweight: Any, config: EngineConfig, bias: np.ndarray | None = None, **terms: Any
     ) -> tuple[Mapping[str, Any], str]:
-        """Further terms of :meth:`product` that an engine of this config needs, from the product itself; and how, in words.
+        """``terms`` of :meth:`product`, and those that an engine of this config needs beside them; and how they come, in words.
 
         A ``bias`` [N] becomes one of them, or is refused by a scheme whose engines add none.
         """
@@ -273,25 +297,8 @@ class Scheme(Priced):
 
     def emulate(self, x: np.ndarray, weight: np.ndarray, dequantized: np.ndarray, config: EngineConfig, normalised: bool,
                 how: str) -> np.ndarray:
-        """A layer of a model in float32, with its activations rounded as the engine's operand: what engines add is left out.
-
-        Parameters
-        ----------
-        x : float32 [M, K]
-            Consecutive tokens of one sequence.
-        weight, dequantized : float32 [N, K]
-            Before quantization, and what the quantized one stands for.
-        config : EngineConfig
-        normalised : bool
-            Whether ``x`` comes straight out of a normalisation, as for a Llama's q, k, v, gate and up, and not for o and down.
-        how : str
-            One of ``emulations``.
-
-        Returns
-        -------
-        float32 [M, N]
-        """
-        return np.asarray(self.activations(x, config), np.float32) @ dequantized.T
+        """A layer of a model in float32 [M, N], with operands as of :meth:`site`: what engines add of their own is left out."""
+        return np.asarray(self.site(x, weight, dequantized, config, normalised, how)[0], np.float32) @ dequantized.T
 
     def config_of(self, fmt: str, **parameters: Any) -> EngineConfig:
         """An engine that takes the format, with these parameters and else the defaults."""

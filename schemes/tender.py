@@ -71,25 +71,29 @@ class Tender(Scheme):
         """Without channel bias, whose correction needs the weight as it was."""
         return _decompose(x, config, channel_bias=False)
 
-    def emulate(self, x, weight, dequantized, config, normalised, how):
+    def site(self, x, weight, dequantized, config, normalised, how=None):
         """With channel bias where the authors have it in a Llama, at normalised inputs, and corrected as they do, by the weight
         before quantization. ``exact``: corrected by the quantized one; ``unbiased``: without bias; ``biased`` and
         ``biased-exact``: bias at every site.
         """
+        how = how or self.emulations[0]
         biased = how != "unbiased" and (normalised or how.startswith("biased"))
         x = _decompose(x, config, biased)
-        y = x.dequantize() @ dequantized.T
-        if biased:
-            corrected = tender.correction(x, dequantized if how.endswith("exact") else weight).astype(np.float32)
-            y += np.repeat(corrected, x.xq.shape[1], axis=0)[: len(y)]
+        return x, {"correction": tender.correction(x, dequantized if how.endswith("exact") else weight)} if biased else {}
+
+    def emulate(self, x, weight, dequantized, config, normalised, how):
+        operand, terms = self.site(x, weight, dequantized, config, normalised, how)
+        y = np.asarray(operand) @ dequantized.T
+        if terms:
+            y += np.repeat(terms["correction"].astype(np.float32), operand.xq.shape[1], axis=0)[: len(y)]
         return y
 
-    def derived(self, x, qweight, config, bias=None):
+    def derived(self, x, qweight, config, bias=None, **terms):
         """Divisors that bring the largest result of each chunk and channel to the end of the output's range."""
-        terms = {} if bias is None else {"bias": bias}
+        terms |= {} if bias is None else {"bias": bias}
         if not config.requantizes:
             return terms, ""
-        exact = tender.reference(x, qweight) + (0 if bias is None else bias)
+        exact = tender.reference(x, qweight, terms.get("correction")) + (0 if bias is None else bias)
         unsigned = config.output.startswith("u")
         largest = (exact if unsigned else np.abs(exact)).max(axis=1)
         divisors = np.maximum(largest / ((1 << config.output_bits - (not unsigned)) - 1), tender.SMALLEST_DIVISOR)

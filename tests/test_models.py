@@ -4,18 +4,25 @@
 
 import ast
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from subbyte import models
-from subbyte.models.capture import capture, read_tokens
+from subbyte.cli import bench_arithmetic, operands
+from subbyte.cli.evaluate import FLOAT, QuantizedRun
+from subbyte.models import inputs_of, read_tokens
+from subbyte.schemes import engines, scheme
+from subbyte.sim.engine_run import rms
+from subbyte.tests.recordings import SHARED
 from subbyte.tests.small_models import DATA, load, write_gguf, write_safetensors
 from subbyte.tools.toolchain import build_root
 from subbyte.weights import WeightFileError, load_tensor
 from subbyte.weights.smollm2 import FILE_NAME
 
 SMALL = ("llama2", "smollm")
+WIKITEXT = SHARED / "data" / "wikitext2-test.txt"
 
 
 def sentence_piece(writer):
@@ -70,6 +77,18 @@ def test_real_model_is_that_of_transformers(smollm2):
     assert np.array_equal(logits.argmax(axis=1), recorded["best"])
     states = models.hidden(smollm2, tokens[None], blocks=12)[0]  # the block of the massive activation is the last of them
     np.testing.assert_allclose(np.sqrt(np.square(states).mean(axis=1)), recorded["rms"][11], rtol=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not WIKITEXT.is_file(), reason="the text (../shared/data/wikitext2-test.txt) is not here")
+def test_losses_are_those_of_an_independent_implementation(smollm2):
+    """Float32 on a GPU, by CuPy: the first window of WikiText-2's test split; quantized weights on its first 256 tokens."""
+    tokens = read_tokens(smollm2.path, WIKITEXT)
+    assert len(tokens) == 312144
+    assert models.perplexity(smollm2, models.windows(tokens, 2048)).loss == pytest.approx(2.59664100, abs=5e-7)
+    for fmt, loss in (("bitmod-fp4", 3.530863), ("bitmod-fp3", 4.151775)):
+        run = QuantizedRun(scheme("bitmod"), fmt, scheme("bitmod").Config(), FLOAT)
+        assert models.perplexity(smollm2, models.windows(tokens, 256), run.layer).loss == pytest.approx(loss, abs=1e-4)
 
 
 def test_tokens_are_those_of_sentencepiece(files):
@@ -129,10 +148,71 @@ def test_activations_are_what_comes_to_a_layer(files, tmp_path):
     tokens = read_tokens(path, text)
     site = models.Site(0, "ffn_down")
     normal = models.hidden(model, tokens[None], blocks=0)[0]
-    found = capture(model, tokens, [site, models.Site(0, "attn_q")])
+    found = inputs_of(model, tokens, [site, models.Site(0, "attn_q")])
     normal = normal / np.sqrt(np.square(normal).mean(axis=1, keepdims=True) + 1e-5) * model.weight("blk.0.attn_norm")
     np.testing.assert_allclose(found[models.Site(0, "attn_q")], normal, rtol=1e-5)
-    np.testing.assert_array_equal(models.activations(path, "blk.0.ffn_down.weight", text, 0, 1), found[site][:1])
+    np.testing.assert_array_equal(models.activations(path, "blk.0.ffn_down.weight", f"model:{text}"), found[site][:1])
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["safetensors", "gguf"])
+def test_tokens_and_blocks_of_a_reading(files, tmp_path, kind, monkeypatch):
+    path = files["llama2"][kind]
+    monkeypatch.setattr("subbyte.models.capture.read_tokens", lambda path, text: np.arange(30, 60))
+    model = models.open_model(path)
+    last = model.stored("blk.1.attn_output")
+    whole = inputs_of(model, np.arange(30, 40), [models.Site(block, "attn_output") for block in range(2)])
+    for reading, count, block, tokens in (
+        ("model:", 3, 1, slice(3)), ("model:t.txt", None, 1, slice(1)), ("model:a,b.txt,tokens=4:9", 2, 1, slice(4, 9)),
+        ("model:t.txt,tokens=0:2,block=0", None, 0, slice(2)), ("model:,block=0", 5, 0, slice(5)),
+    ):
+        x = models.activations(path, last, reading, count)
+        np.testing.assert_allclose(x, whole[models.Site(block, "attn_output")][tokens], rtol=0, atol=1e-5, err_msg=reading)
+    assert models.Reading.parse("model:a,b.txt,tokens=4:9,block=1") == models.Reading(Path("a,b.txt"), 4, 9, 1)
+
+
+@pytest.mark.parametrize("name", engines())
+@pytest.mark.parametrize("layer", ["attn_q", "ffn_down"])
+def test_engines_take_what_comes_to_a_layer(files, name, layer):
+    """As the command does; Tender subtracts a bias from what a norm gives, and from nothing else."""
+    one, path, tensor = scheme(name), files["llama2"][1], f"blk.1.{layer}.weight"
+    taken = operands.operand(one, operands.Request(str(path), tensor))
+    exact, product, origin, _ = operands.product_of(one, taken, "model:", 6)
+    x = models.activations(path, tensor, "model:", 6)
+    assert origin == "model:, read by the model"
+    np.testing.assert_allclose(exact, x.astype(np.float64) @ taken.weight.T.astype(np.float64), rtol=1e-12)
+    operand, terms = one.site(x, taken.weight, taken.qweight.dequantize(), taken.config, layer == "attn_q")
+    assert bool(terms) == (name == "tender" and layer == "attn_q")
+    np.testing.assert_array_equal(product.y, one.product(operand, taken.qweight, taken.config, **terms).y)
+
+
+@pytest.mark.parametrize("name", engines())
+def test_errors_of_arithmetic_are_tabulated(files, name, capsys):
+    """A row for each of the scheme's; here of a layer that is known."""
+    layers = bench_arithmetic.layers_of(files["llama2"][1], "model:,tokens=2:7,block=1")
+    assert [layer.site for layer in layers] == [models.Site(1, each) for each in models.LINEARS] and len(layers[0].x) == 5
+    bench_arithmetic.table(scheme(name), layers)
+    rows = capsys.readouterr().out.strip().splitlines()[4:]
+    assert len(rows) == len(scheme(name).arithmetic) and all(len(row.split("|")) == 10 for row in rows)
+    fmt, settings = scheme(name).arithmetic[0]
+    share, whole = bench_arithmetic.errors(scheme(name), fmt, scheme(name).config_of(fmt, **settings), layers[-1])
+    assert share.shape == (5, 32) and 0 < rms(share) < 1e-2 and 0 < whole < 1e-2 and "blk.1." in rows[0]
+
+
+@pytest.mark.parametrize("given, message", [
+    ("model:t.txt,tokens=3", "tokens must be A:B with integers 0 <= A < B, such as 0:8, not '3'"),
+    ("model:t.txt,tokens=8:8", "tokens must be A:B .* not '8:8'"),
+    ("model:t.txt,block=-1", "block must be an integer from 0, not '-1'"),
+    ("model:t.txt,block=2", "block must be 0 to 1, the blocks of m.gguf, not 2"),
+    ("model:t.txt,layer=2", "must be tokens=A:B or block=B, once each, not 'layer=2'"),
+    ("model:t.txt,block=1,block=0", "once each, not 'block=1'"),
+    ("model:t.txt,tokens=0:65", "tokens must be among the first 64 of t.txt, .* not reach 65"),
+    ("model:none.txt", "none.txt: no such text file"),
+])
+def test_readings_that_are_none_say_why(files, given, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("t.txt").write_text("e" * 200)
+    with pytest.raises(ValueError, match=message):
+        models.activations(files["llama2"][1], "blk.0.attn_q.weight", given)
 
 
 def broken(folder, change):
@@ -161,13 +241,16 @@ def test_what_is_missing_is_named(tmp_path, files):
     path = write_safetensors(tmp_path, "smollm")
     with pytest.raises(WeightFileError, match="needs its tokenizer.json beside it"):
         models.open_tokenizer(path)
+    assert models.open_model(tmp_path).config == models.open_model(path).config  # a checkpoint's folder
     path.with_name("config.json").unlink()
     with pytest.raises(WeightFileError, match="needs its config.json beside it"):
         models.open_model(path)
     with pytest.raises(ValueError, match="no such text file"):
-        models.activations(files["llama2"][1], "blk.0.attn_q.weight", tmp_path / "none.txt", 0, 1)
+        models.activations(files["llama2"][1], "blk.0.attn_q.weight", f"model:{tmp_path / 'none.txt'}")
     with pytest.raises(ValueError, match="such as 'blk.0.attn_q.weight', not 'token_embd.weight'"):
-        models.activations(files["llama2"][1], "token_embd.weight", models.TEXT, 0, 1)
+        models.activations(files["llama2"][1], "token_embd.weight")
+    with pytest.raises(WeightFileError, match="a model must be a GGUF or a safetensors file, not npz"):
+        models.open_model(DATA.parent / "smollm2_slice.npz")
     with pytest.raises(WeightFileError, match="'llama'"):
         models.open_model(write_gguf_of_another_kind(tmp_path / "g.gguf"))
 

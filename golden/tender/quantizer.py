@@ -118,6 +118,10 @@ class Decomposed:
         scales = np.take_along_axis(self.scales, self.group_index, axis=1).astype(np.float32)
         return (self.xq * scales[:, None, :]).reshape(-1, self.xq.shape[2])[: self.rows]
 
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """As :meth:`dequantize`."""
+        return self.dequantize().astype(dtype or np.float32)
+
     def rows_of(self, chunk: int) -> int:
         """Rows of a chunk that are no filling."""
         return min(self.rows - chunk * self.xq.shape[1], self.xq.shape[1])

@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`subbyte evaluate` on small models: every format of every scheme, beside plain types; figures that agree with each other."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from subbyte import cli, models
+from subbyte.cli.perplexities import INDEPENDENT, run_of
+from subbyte.schemes import engines, scheme
+from subbyte.tests.small_models import write_gguf
+from subbyte.tests.test_models import sentence_piece
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model of Llama 2's shape."""
+    return write_gguf(tmp_path_factory.mktemp("model") / "m.gguf", "llama2", sentence_piece)
+
+
+def evaluate(*arguments):
+    return CliRunner().invoke(cli.main, ["evaluate", *map(str, arguments)], prog_name="subbyte")
+
+
+@pytest.mark.parametrize("name", engines())
+def test_all_formats_beside_plain_types(model, name, tmp_path):
+    done = evaluate(name, "--weights", model, "--format", "all", "--tokens", 150, "--baselines", "--json", tmp_path / "f.json")
+    assert done.exit_code == 0, done.output
+    figures = json.loads((tmp_path / "f.json").read_text())
+    assert {key: figures[key] for key in ("scheme", "text", "window", "stride", "windows", "tokens", "seed", "predicted")} == {
+        "scheme": name, "text": "tinyshakespeare.txt", "window": 64, "stride": 64, "windows": 2, "tokens": 128, "seed": None,
+        "predicted": 126}
+    rows = [figures, *figures["beside"]]
+    formats = scheme(name).formats
+    assert [row["format"] for row in rows[: len(formats)]] == list(formats)
+    plain = {row["format"]: row for row in rows[len(formats) :]}
+    widths = {max(2, int(row["bits_per_weight"])) for row in rows[: len(formats)]}
+    assert set(plain) == {"as in the file"} | {f"int{bits}-{kind}-{shared}" for bits in widths for kind in
+                                               ("symmetric", "asymmetric") for shared in ("channel", "g128")}
+    tokens = models.windows(models.read_tokens(model, models.TEXT), 150, 64)
+    assert plain["as in the file"]["perplexity"] == models.perplexity(models.open_model(model), tokens).value
+    for row in rows:
+        assert row["perplexity"] == pytest.approx(np.exp(np.mean(row["losses"]))) and len(row["losses"]) == 2
+        assert [layer["tensor"] for layer in row["layers"]] == [
+            f"blk.{block}.{layer}" for block in range(2) for layer in models.LINEARS]
+        assert all(layer["format"] == row["format"] for layer in row["layers"])
+        assert min(layer["error"] for layer in row["layers"]) <= row["error"] <= max(layer["error"] for layer in row["layers"])
+        assert f"{row['format']} ..." in done.stderr and row["format"] in done.stdout
+    assert plain["as in the file"]["error"] == 0
+
+
+@pytest.mark.parametrize("name", engines())
+def test_activations_as_the_engine_takes_them(model, name, tmp_path):
+    """Another result than by weights alone, and near it where operands have eight bits."""
+    losses = {}
+    for how in ("float", *scheme(name).emulations):
+        done = evaluate(name, "--weights", model, "--format", scheme(name).formats[-1], "--activations", how, "--tokens", 64,
+                        "--json", tmp_path / "f.json")
+        assert done.exit_code == 0, done.output
+        losses[how] = json.loads((tmp_path / "f.json").read_text())["loss"]
+    assert len(set(losses.values())) == len(losses) and np.ptp(list(losses.values())) < 0.2
+
+
+@pytest.mark.parametrize("options, message", [
+    (("--format", "int4"), "--format must be one that the engine takes (ternary-tensor), not 'int4'"),
+    (("--activations", "engin"), "--activations must be one of float, engine, not 'engin' (did you mean engine?)"),
+    (("--tokens", "100000000"), "--tokens must be 2 to "),
+    (("--text", "none.txt"), "none.txt: no such text file"),
+    (("--set", "rowz=3"), "RsrConfig has no such parameter"),
+])
+def test_what_cannot_be_is_one_line(model, options, message):
+    done = evaluate("rsr", "--weights", model, *options)
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1 and message in done.stderr, done.stderr
+
+
+def test_recorded_rows_can_be_measured():
+    """Every row beside that of an independent implementation names something that there is."""
+    for name in INDEPENDENT:
+        run = run_of(name)
+        assert run.name in name.split() or name == "file"
