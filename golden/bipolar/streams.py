@@ -39,7 +39,7 @@ def pack(
     common = {} if config.has_scales else {"common": {"halvings": np.full(tiles.n_tiles, fix.halvings)}}
     constants = pack_beats(config.streams["constants"], columns=columns, **common)[:, None]
     scales = {}
-    if config.has_groups:
+    if qweight.scale_codes is not None:
         groups = tiles.split_columns(qweight.scale_codes).transpose(0, 2, 1)
         fields = config.streams["scales"]
         scales = {"scales": tiles.send_columns([pack_beats(fields, codes=tile, last=last_of(len(tile))) for tile in groups])}
