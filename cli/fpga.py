@@ -4,8 +4,10 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 import click
 from rich.console import Console
@@ -85,7 +87,7 @@ def fpga(ctx, names, top, clock, parts, settings, devices, board, baud, freq, se
             for file, text in extra.items():
                 (folder / file).write_text(text, encoding="utf-8")
             rows.append(row)
-            if bitstream:
+            if bitstream and board:
                 bitstreams.append(f"{bitstream}: load it with `{board.load.format(bitstream=bitstream)}`")
     report = FpgaReport(tuple(rows), versions, command_line())
     if output is not None:
@@ -147,7 +149,7 @@ def _behind_a_serial_port(scheme, settings, flow, baud):
     if abs(clock_hz / divisor / baud - 1) > _BAUD_ERROR:
         raise ValueError(f"--baud must be within 2 % of the board's clock, {clock_hz} Hz, over an integer, not {baud}")
     engine = _part(scheme, "engine", settings, flow.device)
-    top = SerialTop(engine.source(), divisor)
+    top = SerialTop(cast(Callable, engine.source)(), divisor)  # a scheme's parts are components, not files
     host = {"baud": clock_hz / divisor, "parameters": engine.config, "ports": asdict(top.host.ports)}
     design = replace(engine, name=f"{scheme.name}_serial", title="engine behind a serial port", source=lambda: top,
                      breakdown={})

@@ -95,7 +95,7 @@ def _fits(file, name, shape):
             problems[engine.name] = str(error)
     if not losses:
         raise ValueError("; ".join(problems.values()))
-    return {"exact": exact, "losses": losses, "nearest": min(losses, key=losses.get)}
+    return {"exact": exact, "losses": losses, "nearest": min(losses, key=lambda name: losses[name])}
 
 
 def _verdict(entry):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`make lint`: the generated Verilog of many configurations, read by three tools; and ruff on the Python.
+"""`make lint`: the generated Verilog of many configurations, read by three tools; ruff and Pyright on the Python.
 
 Every scheme's parts are generated at the default parameters and at the scheme's corners. A warning fails as an error
 does; no tool is told to overlook one.
@@ -58,7 +58,7 @@ def main():
         for tool, line in complaints[:20]:
             print(f"     {tool}: {line}")
         files, failures = files + 1, failures + bool(complaints)
-    failures += _ruff()
+    failures += _python()
     print(f"\n{files} generated files, read by {', '.join(commands)}; {failures} failed")
     try:
         check_icarus()
@@ -81,15 +81,19 @@ def _is_complaint(tool, line):
     return bool(re.search(marks, line))
 
 
-def _ruff():
+def _python():
     root = Path(__file__).parents[1]
     if not (root / "pyproject.toml").is_file():
-        print("note: ruff is skipped outside a source checkout")
+        print("note: ruff and Pyright are skipped outside a source checkout")
         return 0
-    command = [sys.executable, "-m", "ruff", "check", "--quiet", "."]
-    failed = subprocess.run(command, cwd=root, check=False).returncode != 0
-    print(f"{'FAIL' if failed else 'ok  '} ruff check")
-    return int(failed)
+    failures = 0
+    for arguments in (["ruff", "check", "--quiet", "."], ["basedpyright", "--pythonpath", sys.executable]):
+        result = subprocess.run([sys.executable, "-m", *arguments], cwd=root, capture_output=True, text=True, check=False)
+        print(f"{'FAIL' if result.returncode else 'ok  '} {arguments[0]}")
+        if result.returncode:
+            print(result.stdout + result.stderr)
+        failures += result.returncode != 0
+    return failures
 
 
 if __name__ == "__main__":

@@ -44,9 +44,9 @@ COMMANDS = {
 class Failure(click.ClickException):
     """One line on stderr and an exit code."""
 
-    def __init__(self, message, exit_code):
+    def __init__(self, message, exit_code: int):
         super().__init__(str(message))
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # pyright: ignore[reportAttributeAccessIssue]  # click's is 1
 
 
 def _hear_interrupts(unraisable, otherwise=sys.unraisablehook):

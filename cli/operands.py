@@ -372,7 +372,7 @@ def save_arrays(path, scheme, qweight):
     for fmt, values in fields.get("special_values", {}).items():
         plain[f"special_{fmt.lower()}"] = np.asarray(values)
     with whole_file(path) as unfinished:
-        np.savez_compressed(unfinished, **plain)
+        np.savez_compressed(unfinished, allow_pickle=False, **plain)
 
 
 def _norm(tensor):

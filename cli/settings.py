@@ -65,7 +65,7 @@ def _parse(key, text, kind):
             return int(text, 0)
         except ValueError:
             raise ValueError(f"{key} must be an integer, not {text!r}") from None
-    if isinstance(kind, enum.EnumMeta):
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _choice(key, text.upper(), {member.name.upper(): member for member in kind})
     return kind(text)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -102,32 +102,41 @@ class Field:
         return isinstance(self.element, tuple)
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """The shape, one axis included."""
+        return (self.shape,) if isinstance(self.shape, int) else self.shape
+
+    @property
     def count(self) -> int:
         """Number of elements."""
-        return prod(self.shape)
+        return prod(self.axes)
 
     @cached_property
     def width(self) -> int:
         """Bits of an element."""
-        return payload_bits(self.element) if self.is_struct else self.element.width
+        return payload_bits(self.element) if isinstance(self.element, tuple) else self._number.width
+
+    @property
+    def _number(self) -> Number:
+        return cast(Number, self.element)  # what is no structure is one since __post_init__
 
     def encode(self, values, lead: tuple[int, ...]) -> np.ndarray:
         """Bits uint8 [*lead, bits of the field] of values [*lead, *shape]; of a structure a mapping of such."""
-        whole = (*lead, *self.shape)
-        if self.is_struct:
+        whole = (*lead, *self.axes)
+        if isinstance(self.element, tuple):
             check_names(self.name, values, self.element)
             bits = np.concatenate([member.encode(values[member.name], whole) for member in self.element], axis=-1)
         else:
-            numbers = self.element.encode(values, self.name).reshape(whole)
+            numbers = self._number.encode(values, self.name).reshape(whole)
             bits = (numbers[..., None] >> np.arange(self.width) & 1).astype(np.uint8)
         return bits.reshape(*lead, -1)
 
     def decode(self, bits: np.ndarray):
         """Undo :meth:`encode`."""
-        bits = bits.reshape(*bits.shape[:-1], *self.shape, self.width)
-        if self.is_struct:
+        bits = bits.reshape(*bits.shape[:-1], *self.axes, self.width)
+        if isinstance(self.element, tuple):
             return _decode(self.element, bits)
-        return self.element.decode((bits.astype(np.int64) << np.arange(self.width)).sum(axis=-1))
+        return self._number.decode((bits.astype(np.int64) << np.arange(self.width)).sum(axis=-1))
 
 
 def payload_bits(fields: Sequence[Field]) -> int:

@@ -67,11 +67,11 @@ class Tiles:
         """[n, ...] to [n_tiles, cols, ...]."""
         return _split(array, self.cols, fill)
 
-    def send_rows(self, words: Sequence[np.ndarray]) -> np.ndarray:
+    def send_rows(self, words: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Words [beats, bytes] of each tile of rows, as the stream carries them: again for each tile of columns."""
         return np.concatenate([words[i] for i, _ in self.places])
 
-    def send_columns(self, words: Sequence[np.ndarray]) -> np.ndarray:
+    def send_columns(self, words: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Words [beats, bytes] of each tile of columns, likewise."""
         return np.concatenate([words[j] for _, j in self.places])
 
@@ -100,7 +100,7 @@ class Tiles:
     def any(self, mask: np.ndarray) -> np.ndarray:
         """Whether a tile has a true element: bool [m, n] to [m_tiles, n_tiles]."""
         mask = np.pad(mask, ((0, -self.m % self.rows), (0, -self.n % self.cols)))
-        return mask.reshape(self.m_tiles, self.rows, self.n_tiles, self.cols).any(axis=(1, 3))
+        return np.any(mask.reshape(self.m_tiles, self.rows, self.n_tiles, self.cols), axis=(1, 3))
 
     def flag_outputs(self, flags: np.ndarray) -> np.ndarray:
         """A flag of each tile [m_tiles, n_tiles] for each beat of its results."""
@@ -109,7 +109,7 @@ class Tiles:
     def flags_of(self, beats: np.ndarray) -> np.ndarray:
         """A flag of each beat to whether a tile has it: [m_tiles, n_tiles]."""
         flags = np.zeros((self.m_tiles, self.n_tiles), bool)
-        for place, tile in zip(self.places, beats.reshape(-1, self.beats).any(axis=1), strict=True):
+        for place, tile in zip(self.places, np.any(beats.reshape(-1, self.beats), axis=1), strict=True):
             flags[place] = tile
         return flags
 

@@ -14,7 +14,7 @@ __all__ = ["IntToFloat"]
 
 _DIGITS = 24
 _BIAS = 127
-_LARGEST = 33
+_LARGEST = 65
 """The leading one of what is wider would have to move further."""
 
 
@@ -27,7 +27,7 @@ class IntToFloat(wiring.Component):
 
     Parameters
     ----------
-    width : 2 to 33
+    width : 2 to 65
         Bits of the integer, sign included.
 
     Members
@@ -54,11 +54,12 @@ class IntToFloat(wiring.Component):
         magnitude = ripple_chunks(self.value[:-1] ^ sign.replicate(self._width - 1), sign)
         magnitude = delay(m, Cat(Const(0, max(_DIGITS - self._width + 1, 0)), magnitude), 1, "magnitude")
         shift = []
-        # The leading one to the top: by 16 and 8 places in one cycle, by 4, 2, 1 in the next.
-        for places in (16, 8):
+        # The leading one to the top: by 16 and 8 places (wide ones by 32, too) in one cycle, by 4, 2, 1 in the next.
+        coarse = (16, 8) if self._width <= 33 else (32, 16, 8)
+        for places in coarse:
             magnitude = self._shift(m, magnitude, places, shift)
         magnitude = delay(m, magnitude, 1, "coarse")
-        shift = [delay(m, bit, 1, f"by_{places}") for bit, places in zip(shift, (16, 8), strict=True)]
+        shift = [delay(m, bit, 1, f"by_{places}") for bit, places in zip(shift, coarse, strict=True)]
         for places in (4, 2, 1):
             magnitude = self._shift(m, magnitude, places, shift)
         nonzero = magnitude[-1]

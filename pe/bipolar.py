@@ -107,7 +107,7 @@ class XorCount(wiring.Component):
     capture : In(1)
         It is the tile's last.
     result : Out(StructLayout)
-        ``config.result``.
+        ``config.partial``.
     """
 
     def __init__(self, config: BipolarConfig, *, capture: bool = True):
@@ -119,7 +119,7 @@ class XorCount(wiring.Component):
             "first": In(1),
             "shift": In(config.shift_shape),
             **({"capture": In(1)} if capture else {}),
-            "result": Out(payload_layout(config.result)),
+            "result": Out(payload_layout(config.partial)),
         })
 
     def elaborate(self, platform):
@@ -202,7 +202,7 @@ class BipolarPE(wiring.Component):
     shift : In(config.shift_shape)
         Sum of the numbers of both planes.
     result : Out(StructLayout)
-        ``config.result`` with ``done``, until the next.
+        ``config.partial`` with ``done``, until the next.
     done : Out(1)
     """
 
@@ -218,7 +218,7 @@ class BipolarPE(wiring.Component):
             "activations": In(config.lanes),
             **{name: In(1) for name in ("valid", "first", "last")},
             "shift": In(config.shift_shape),
-            "result": Out(payload_layout(config.result)),
+            "result": Out(payload_layout(config.partial)),
             "done": Out(1),
         })
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ SHAPES = {"pe": "o", "array": "s", "engine": "D", "baseline": "^", "file": "P", 
 
 # What matplotlib draws with: colours that nothing else has, to be replaced in the text.
 _DRAWN = {name: f"#0a0b{16 + index:02x}" for index, name in enumerate(LIGHT)}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "subbyte", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5, "text.color": _DRAWN["ink"], "axes.labelcolor": _DRAWN["ink"], "axes.edgecolor": _DRAWN["ink"],
     "xtick.color": _DRAWN["ink"], "ytick.color": _DRAWN["ink"], "axes.spines.top": False, "axes.spines.right": False,

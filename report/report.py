@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
 import jinja2
 
@@ -167,9 +167,9 @@ def precision_table(rows: Sequence[AreaRow], library: str, precision: str) -> Ta
 
 def _points(rows: Sequence[AreaRow], library: str, precision: str) -> list[plots.Point]:
     """Points of a scatter plot, without mere parts; ours first, since they get the better places for labels."""
-    ours = [plots.Point(label(row), row.scheme, row.kind, row.area_per_mac[precision], _per_area(row, precision),
-                        row.timing != "opensta")
-            for row in rows if precision in row.macs and row.period and row.kind != "part"]
+    ours = [plots.Point(label(row), row.scheme, row.kind, row.area_per_mac[precision], density, row.timing != "opensta")
+            for row in rows if precision in row.macs and row.kind != "part"
+            and (density := _per_area(row, precision)) is not None]
     return ours + [plots.Point(bar.design, "published", "published", bar.area_per_mac, bar.density)
                    for bar in _bars(library, precision)]
 
@@ -246,7 +246,7 @@ def _content(report: Report) -> dict:
 @cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: resources.files(__package__).joinpath("templates", name).read_text("utf-8")),
+        loader=jinja2.PackageLoader("subbyte.report"),
         autoescape=jinja2.select_autoescape(["html"]), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True)
     return environment
@@ -281,7 +281,7 @@ def readme_table(report: Report) -> str:
         tables.append(dataclasses.replace(
             table, header=("operands", *table.header), numeric=(False, *table.numeric), rows=lines))
     merged = dataclasses.replace(tables[0], rows=tuple(line for table in tables for line in table.rows))
-    return _templates().get_template("table.md").module.show(merged).strip() + "\n"
+    return cast(Any, _templates().get_template("table.md").module).show(merged).strip() + "\n"
 
 
 def readme_plot(report: Report) -> str:

@@ -28,6 +28,7 @@ class Bipolar(Scheme):
         {"rows": 1, "cols": 4, "lanes": 64, "drain": 2, "bits_a": 4, "bits_w": 2, "output": "float16",
          "accumulator_chunk": None},
         {"rows": 2, "cols": 2, "lanes": 33, "drain": 1, "bits_w": 4, "dot_stages": 4, "accumulator_chunk": 5},
+        {"rows": 2, "cols": 2, "lanes": 32, "drain": 1, "output": "float16", "scale_bits": 8, "max_k": 4096},
     )
     fits = {
         "smallest": {"rows": 1, "cols": 1, "lanes": 16, "drain": 1, "bits_w": 4, "bits_a": 4, "max_k": 4096,
@@ -43,7 +44,8 @@ class Bipolar(Scheme):
         return int(fmt.removeprefix("bipolar")) <= config.bits_w
 
     def quantize(self, weight, fmt, config):
-        return bipolar.quantize(weight, int(fmt.removeprefix("bipolar")))
+        group_size = config.lanes if config.has_groups else None
+        return bipolar.quantize(weight, int(fmt.removeprefix("bipolar")), group_size, scale_bits=config.scale_bits)
 
     def take(self, tensor, fmt, config):
         """Two's complement, without loss: what its codes lack is a constant of the row."""
@@ -53,6 +55,8 @@ class Bipolar(Scheme):
         if not tensor.value_bits <= bits <= config.bits_w:
             raise ValueError(f"{self.title} needs {tensor.value_bits} bits for values of {tensor.values.min()} to "
                              f"{tensor.values.max()}, more than {fmt or f'the engine takes, bits_w={config.bits_w}'}")
+        if config.has_groups:
+            raise ValueError(f"{self.title} takes two's complement with one scale a channel, scale_bits=None, not in groups")
         scales = tensor.channel_scales()
         if scales is None:
             raise ValueError(f"{self.title} takes one scale a channel, not {tensor.source}'s groups of {tensor.group_size}")
@@ -80,7 +84,8 @@ class Bipolar(Scheme):
         return y, bipolar.Flags(*masks)._asdict()
 
     def shared(self, config):
-        return "one scale a channel"
+        return f"groups of {config.lanes} with scale codes of {config.scale_bits} bits" if config.has_groups else (
+            "one scale a channel")
 
     def tables(self, path):
         from . import bipolar_precision
@@ -89,7 +94,7 @@ class Bipolar(Scheme):
 
     @cached_property
     def parts(self):
-        from ..dequant.bipolar import BipolarOutput
+        from ..dequant.bipolar import BipolarOutput, GroupDequantizer
         from ..pe.bipolar import BipolarPE, PlaneSlicer, XorCount
         from ..top.bipolar import BipolarArray, BipolarEngine
 
@@ -112,14 +117,18 @@ class Bipolar(Scheme):
             return Part(name, kind, title, make, measured or {f"bipolar_{name}": {}}, *arguments, **options)
 
         array = {"*_element": "PE array", "*_plane": "PE array", "*_slicer": "edge logic"}
-        engine = {**array, **{name: "output unit" for name in ("*_scale_product", "*_convert", "*_product", "*.unit*")},
+        unit = ("*_scale_product", "*_convert", "*_product", "*.unit*")
+        engine = {**array, "*_dequant": "dequantization", **dict.fromkeys(unit, "output unit"),
                   "*.core*": "edge logic", "": "shell"}
-        scaled = {"bipolar_engine": {}, "bipolar_float32_engine": {"output": "float32"}}
+        grouped = {"lanes": 128, "output": "float32", "scale_bits": 8}
+        scaled = {"bipolar_engine": {}, "bipolar_float32_engine": {"output": "float32"}, "bipolar_groups_engine": grouped}
         return (
             part("pe", "pe", "processing element", BipolarPE, of_pe, lanes, released=True),
             part("element", "part", "element without operand and shadow registers",
                  lambda config: XorCount(config, capture=False), of_pe, lanes),
             part("slicer", "part", "slicer of a row", PlaneSlicer, size=lanes),
+            part("dequant", "part", "dequantizer of a column", GroupDequantizer, size=lambda config: f"{config.rows} rows",
+                 measured={"bipolar_dequant": grouped}, exists=lambda config: config.has_groups),
             part("output", "part", "output unit", BipolarOutput, size=lambda config: f"{config.drain} results"),
             part("array", "array", "array", lambda config: BipolarArray(config, slices=False, capture=False), of_array, size,
                  {**array, "": "PE array"}),

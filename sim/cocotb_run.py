@@ -123,7 +123,7 @@ def _write_parameters(parameters, folder):
     arrays = {name: value for name, value in parameters.items() if isinstance(value, np.ndarray)}
     path = folder / "parameters.json"
     path.write_text(json.dumps({name: value for name, value in parameters.items() if name not in arrays}))
-    np.savez(path.with_suffix(".npz"), **arrays)
+    np.savez(path.with_suffix(".npz"), allow_pickle=False, **arrays)
     return str(path)
 
 

@@ -168,7 +168,7 @@ class StreamModel:
         with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True) as process:
             try:
-                for line in process.stdout:
+                for line in process.stdout or ():
                     kind, _, rest = line.rstrip().partition(" ")
                     if kind == "done":
                         first, total = map(int, rest.split())

@@ -22,6 +22,7 @@ from ..tools.toolchain import (
     check_tools,
     compiler,
     file_lock,
+    include_folders,
     prepare_environment,
     tool_versions,
 )
@@ -59,8 +60,7 @@ def waves_format(waves=None):
         waves = os.environ.get("WAVES", "0") not in ("", "0")
     if not waves:
         return None
-    folders = ["/usr/include", "/usr/local/include", *os.environ.get("CPATH", "").split(os.pathsep)]
-    return "fst" if any((Path(folder) / "lz4.h").exists() for folder in folders if folder) else "vcd"
+    return "fst" if any((Path(folder) / "lz4.h").exists() for folder in include_folders()) else "vcd"
 
 
 def without_initial_values(verilog):
@@ -190,7 +190,7 @@ def _compile(folder, files, arguments, optimize):
     # On the command line, not by MAKEFLAGS: the caller may itself run under make. The packaged makefile names
     # the compiler of the machine it was packaged on, and leaves the flag for precompiled headers empty.
     # One job compiles the model as one file: what takes time in a small one are the headers, read once then.
-    jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count()
+    jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count() or 1
     variables = {"OPT_FAST": optimize, "VM_PARALLEL_BUILDS": int(jobs > 1), "CFG_CXXFLAGS_PCH_I": "-include",
                  "CXX": compiler(), "LINK": compiler(), "PYTHON3": Path(sys.executable).name,
                  "OBJCACHE": os.environ.get("OBJCACHE", "")}

@@ -125,7 +125,7 @@ def measure(design, flow, folder):
             report = json.loads((folder / f"report-{seed}.json").read_text(encoding="utf-8"))
             results = count_resources(family, cells, report["utilization"])
             fastest[str(seed)] = fmax(report)
-        if flow.board and (best := max(fastest, key=fastest.get)) and fastest[best] >= flow.freq_mhz:
+        if flow.board and (best := max(fastest, key=lambda seed: fastest[seed])) and fastest[best] >= flow.freq_mhz:
             run_tool(job.pack(best), folder, "pack.log", flow.limit)
             bitstream = folder / job.bitstream
         status = {}

@@ -61,7 +61,7 @@ def compare(recorded, measured):
 
 def main(arguments=None):
     """Measure and compare, or with ``--update`` write the files; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--update", action="store_true", help="write what is measured instead of comparing with it")
     update = parser.parse_args(arguments).update
     folder = build_root() / "area-check"

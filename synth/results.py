@@ -87,7 +87,7 @@ class AreaRow:
     @property
     def density(self) -> dict[str, float]:
         """TMAC/s/mm2 by precision; empty unless the area is one of silicon and the period is OpenSTA's."""
-        if self.timing != "opensta" or self.unit != "um2" or not self.period:
+        if self.timing != "opensta" or self.unit != "um2" or not self.period or not self.area:
             return {}
         return {name: macs / self.period / self.area * 1e6 for name, macs in self.macs.items()}
 

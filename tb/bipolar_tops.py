@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In
 
 from ..top.bipolar import BipolarCore, BipolarEngine
 
-__all__ = ["BipolarFault", "FaultyEngine"]
+__all__ = ["BipolarFault", "FaultyEngine", "FaultyGroups", "GroupFault"]
 
 
 class BipolarFault(enum.IntEnum):
@@ -76,3 +76,50 @@ class FaultyEngine(BipolarEngine):
         with m.If(self.fault == BipolarFault.ACTIVATIONS_LEFT_EARLY):
             m.d.comb += self.core.edge.final.eq(1)
         return m
+
+
+class GroupFault(enum.IntEnum):
+    """Faults of what the dequantizers are told, and of the array."""
+
+    NONE = 0
+    SCALE_OF_NEIGHBOUR = 1
+    SCALE_OF_NEXT_GROUP = 2
+    GROUP_SUM_NOT_CLEARED = 3
+    TILE_SUM_NOT_CLEARED = 4
+    TILE_ENDED_EARLY = 5
+
+
+class _FaultyGroupsCore(BipolarCore):
+    """A core with groups, and the port ``fault``."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.settings["fault"] = In(GroupFault)
+        self.fault = Signal(GroupFault)
+
+    def _keep_facts(self, m, captured):
+        facts = super()._keep_facts(m, captured)
+        told = Signal.like(facts)
+        m.d.comb += told.eq(facts)
+        with m.Switch(self.fault):
+            with m.Case(GroupFault.SCALE_OF_NEIGHBOUR):
+                m.d.comb += told.codes[1].eq(facts.codes[0])
+            with m.Case(GroupFault.SCALE_OF_NEXT_GROUP):
+                m.d.comb += told.codes.eq(self.scales.codes)
+            with m.Case(GroupFault.TILE_SUM_NOT_CLEARED):
+                m.d.comb += told.starts_tile.eq(0)
+            with m.Case(GroupFault.TILE_ENDED_EARLY):
+                m.d.comb += told.ends_tile.eq(self.step.last.tile)
+        return told
+
+    def elaborate(self, platform) -> Module:
+        m = super().elaborate(platform)
+        with m.If(self.fault == GroupFault.GROUP_SUM_NOT_CLEARED):
+            m.d.comb += m.submodules.array.first.eq(self.step.valid & self.step.first.tile)
+        return m
+
+
+class FaultyGroups(BipolarEngine):
+    """A bipolar engine whose groups have scales, with the port ``fault``."""
+
+    CORE = _FaultyGroupsCore

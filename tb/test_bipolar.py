@@ -20,7 +20,7 @@ from subbyte.hdl.target import TARGETS
 from subbyte.schemes import scheme
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import EngineModel
-from subbyte.tb.bipolar_tops import BipolarFault, FaultyEngine
+from subbyte.tb.bipolar_tops import BipolarFault, FaultyEngine, FaultyGroups, GroupFault
 from subbyte.tb.engine_bench import Case, EngineBench, shell_errors
 from subbyte.tb.faults import check_faults
 from subbyte.tools.toolchain import build_root
@@ -34,6 +34,7 @@ CONFIGS = {
     "narrow": BipolarConfig(rows=3, cols=2, lanes=5, drain=1, bits_w=3, bits_a=2, dot_stages=1, accumulator_chunk=None,
                             max_k=60),
     "binary32": BipolarConfig(rows=1, cols=4, lanes=11, drain=1, output="float32", dot_stages=3, accumulator_chunk=3, max_k=90),
+    "groups": BipolarConfig(rows=3, cols=4, lanes=11, drain=2, output="float32", max_k=90, scale_bits=5),
 }
 REAL = BipolarConfig(rows=2, cols=4, lanes=64, drain=4)
 """For SmolLM2's layers."""
@@ -45,6 +46,14 @@ def operands(rng, m, n, k, bits_a, bits_w, signed=(False, False)):
     a[0], w[0], w[-1] = 2**bits_a - 1, 2**bits_w - 1, 0
     x = QuantizedActivations(a.astype(np.uint8), bits_a, np.exp2(rng.uniform(-12, 4, m)).astype(np.float32), signed[0])
     return x, QuantizedWeight(w.astype(np.uint8), bits_w, np.exp2(rng.uniform(-4, 4, n)).astype(np.float32), signed=signed[1])
+
+
+def with_groups(rng, qweight, config):
+    """A weight as an engine with groups takes it: scale codes of all sizes, the largest and zeros among them."""
+    n, k = qweight.shape
+    scale_codes = rng.integers(0, config.largest_scale_code + 1, (n, -(-k // config.lanes))).astype(np.uint8)
+    scale_codes[0], scale_codes[-1, ::2] = config.largest_scale_code, 0
+    return replace(qweight, signed=False, group_size=config.lanes, scale_codes=scale_codes)
 
 
 def engine_cases(config, rng):
@@ -59,6 +68,8 @@ def engine_cases(config, rng):
         x, qweight = operands(rng, m, n, k, bits_a, bits_w, signed)
         if number == 1 and config.has_scales:
             x.scales[0] = 3e38
+        if config.has_groups:
+            qweight = with_groups(rng, qweight, config)
         yield Case(f"{m}x{n}x{k} W{bits_w}A{bits_a} {signed}", BIPOLAR.product(x, qweight, config))
 
 
@@ -143,6 +154,37 @@ def test_engine_faults():
 
     check_faults(problems, BipolarFault)
     assert bench.problems(Case("K rounded up", rounded_up(given[0], config)), seed)
+
+
+@pytest.mark.long
+def test_faults_of_groups():
+    """Each kept fault turns a run red."""
+    config, seed = CONFIGS["groups"], resolve_seed()
+    bench, rng = EngineBench(BIPOLAR, config, FaultyGroups), np.random.default_rng(seed)
+    pairs = [operands(rng, 4, 8, k, *bits) for k, bits in ((37, (3, 2)), (90, (2, 1)))]
+    cases = [Case(f"case {number}", BIPOLAR.product(x, with_groups(rng, qweight, config), config))
+             for number, (x, qweight) in enumerate(pairs)]
+
+    def problems(fault):
+        for case in cases:
+            yield from bench.problems(case, seed, hold={"fault": int(fault)}, idle=0.2, backpressure=0.3, timeout_cycles=500)
+
+    check_faults(problems, GroupFault)
+
+
+def test_longest_groups():
+    """The largest sums of a tile, all codes the largest, come out whole; groups of few cycles wait for their visits."""
+    config, seed = replace(CONFIGS["groups"], max_k=902), resolve_seed()
+    bench, k = EngineBench(BIPOLAR, config), config.largest_k
+    x = QuantizedActivations(np.zeros((3, k), np.uint8), 8, np.ones(3, np.float32), True)
+    codes = np.full((4, -(-k // config.lanes)), config.largest_scale_code, np.uint8)
+    for bits in (8, 1):
+        weight = np.repeat([[0], [2**bits - 1]], 2, axis=0).repeat(k, axis=1).astype(np.uint8)
+        qweight = QuantizedWeight(weight, bits, np.ones(4, np.float32), config.lanes, scale_codes=codes)
+        product_ = BIPOLAR.product(x, qweight, config)
+        largest = float(config.largest_scale_code * k * 128 * (2**bits - 1))
+        assert product_.y.tolist() == [[largest, largest, -largest, -largest]] * 3
+        assert bench.problems(Case(f"W{bits}", product_), seed) == []
 
 
 def test_error_flags():

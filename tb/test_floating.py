@@ -400,7 +400,7 @@ def test_scale_parameters(error, message, parameters):
         FloatScale(**parameters)
 
 
-@pytest.mark.parametrize("width", [2, 12, 25, 26, 32, 33])
+@pytest.mark.parametrize("width", [2, 12, 25, 26, 32, 33, 34, 41, 62])
 def test_int_to_float(width):
     """What NumPy makes of the integer: every length, ends of each, ties both ways, and what lies beside them."""
     rng, largest = np.random.default_rng(SEED), 2 ** (width - 1) - 1

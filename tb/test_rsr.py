@@ -253,6 +253,6 @@ def test_real_layers():
 
 def test_error_flags():
     """Each error of the shell is raised by its cause and by nothing else."""
-    config, seed = replace(CONFIGS["integers"], max_k=18), resolve_seed()
-    good = RSR.product(*engine_operands(np.random.default_rng(seed), 3, 2, 18, config), config)
+    config, seed = CONFIGS["lookup"], resolve_seed()
+    good = RSR.product(*engine_operands(np.random.default_rng(seed), 2, 4, 30, config), config)
     EngineBench(RSR, config).check_cocotb(shell_errors(good, config), seed, "engine_errors")

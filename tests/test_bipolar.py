@@ -3,6 +3,7 @@
 """bipolar-INT's golden model: the number format, the five forms of its product, corrections, quantizers, words."""
 
 import re
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -16,6 +17,7 @@ from subbyte.weights.quantized import QuantizedTensor
 
 BITS = range(1, 9)
 SMALL = BipolarConfig(rows=2, cols=4, lanes=16, drain=2, max_k=400)
+GROUPS = BipolarConfig(rows=2, cols=4, lanes=16, drain=2, max_k=400, output="float32", scale_bits=6)
 
 
 def random_codes(rng, rows, k, bits):
@@ -231,6 +233,37 @@ def test_groups():
     assert np.allclose(bipolar.reference(x, qweight), np.asarray(x) @ qweight.dequantize().T.astype(float), atol=1e-5)
 
 
+@pytest.mark.parametrize("scale_bits", [3, 8])
+def test_scale_codes(scale_bits):
+    """Groups' scales are multiples of their channel's, the largest one the largest multiple; weights are levels of those."""
+    weight = np.random.default_rng(15).normal(size=(4, 300)).astype(np.float32) * np.float32([[1], [1e3], [1e-3], [0]])
+    weight[0, :128] = 0
+    qweight, free = bipolar.quantize(weight, 3, 128, scale_bits=scale_bits), bipolar.quantize(weight, 3, 128)
+    assert qweight.scale_codes[:3].max(axis=1).tolist() == 3 * [2**scale_bits - 1] and not qweight.scale_codes[3].any()
+    assert not qweight.scale_codes[0, 0] and not qweight.dequantize()[[0, 3], :128].any()
+    assert np.all(np.abs(qweight.group_scales - free.scales) <= qweight.scales[:, None] * 0.5001)
+    wanted = np.clip(np.floor(weight[1:3] / qweight.spread(2 * qweight.group_scales)[1:3]), -4, 3) * 2 + 1
+    assert np.array_equal(qweight.values[1:3], wanted)
+    assert qweight.bits_per_weight == 3 + (32 + 8 * 3) / 300
+
+
+@pytest.mark.parametrize("signed, bits_w, output", [(False, 3, "float32"), (True, 1, "float16"), (True, 8, "float32")])
+def test_groups_in_the_engine(signed, bits_w, output):
+    """Integers times scale codes, summed exactly, then three roundings: within their bound, and words come back."""
+    config, rng = replace(GROUPS, output=output), np.random.default_rng(16)
+    x = bipolar.quantize_activations(rng.normal(size=(5, 100)), 8, signed)
+    qweight = bipolar.quantize(rng.normal(size=(7, 100)), bits_w, 16, scale_bits=6)
+    exact = (x.values @ (qweight.values * qweight.spread(qweight.scale_codes.astype(np.int64))).T) * np.outer(
+        x.scales.astype(np.float64), qweight.scales)
+    assert np.allclose(bipolar.reference(x, qweight), exact, rtol=1e-12)
+    y, bound = bipolar.matmul(x, qweight, config), bipolar.error_bound(x, qweight, config)
+    assert y.dtype == output and np.all(np.abs(y - exact) <= bound)
+    words = bipolar.pack(x, qweight, config)
+    found = bipolar.unpack(words, config, 5, 7, 100)
+    assert np.array_equal(found["scale_codes"], qweight.scale_codes) and np.array_equal(found["weights"], qweight.codes)
+    assert len(words["scales"]) == len(words["activations"])
+
+
 @pytest.mark.parametrize("bits, signed", [(1, False), (2, False), (2, None), (4, None), (8, None), (8, False)])
 def test_activations(bits, signed):
     x = np.random.default_rng(12).normal(size=(4, 64))
@@ -303,7 +336,17 @@ def test_words(output, order):
     (lambda: bipolar.matmul(np.zeros((1, 5), np.int8), bipolar.quantize(np.ones((1, 4)), 2), SMALL), ValueError,
      "x must have K = 4 like the weight, not 5"),
     (lambda: bipolar.matmul(np.zeros((1, 4), np.int8), bipolar.quantize(np.ones((1, 4)), 2, 2), SMALL), ValueError,
-     "qweight.group_size must be None, one scale a channel, which the engine applies, not 2"),
+     "qweight.group_size must be None, one scale a channel, for an engine without scale_bits, not 2"),
+    (lambda: bipolar.matmul(np.zeros((1, 4), np.int8), bipolar.quantize(np.ones((1, 4)), 2), GROUPS), ValueError,
+     "qweight.group_size must be lanes 16 for an engine with scale_bits, not None"),
+    (lambda: bipolar.matmul(np.zeros((1, 4), np.int8), bipolar.quantize(np.ones((1, 4)), 2, 16), GROUPS), ValueError,
+     "qweight.scale_codes must be there and at most 63, scale_bits 6, not none"),
+    (lambda: bipolar.matmul(np.zeros((1, 4), np.int8), bipolar.quantize(np.ones((1, 4)), 2, 16, scale_bits=7), GROUPS),
+     ValueError, "qweight.scale_codes must be there and at most 63, scale_bits 6, not 127"),
+    (lambda: bipolar.quantize(np.ones((2, 2)), 2, scale_bits=4), ValueError,
+     "scale_bits must be None for one scale a channel, which group_size=None means, not 4"),
+    (lambda: BipolarConfig(scale_bits=4), ValueError, "output must be float32 or float16 for groups with scales, not 'int32'"),
+    (lambda: BipolarConfig(scale_bits=9, output="float32"), ValueError, "scale_bits must be 2 to 8, not 9"),
     (lambda: bipolar.matmul(np.zeros((1, 4), np.int8), bipolar.quantize(np.ones((1, 4)), 3), BipolarConfig(bits_w=2)),
      ValueError,
      "qweight.bits must be at most 2, which the engine is built for, not 3"),

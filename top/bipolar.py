@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bipolar engine: the array of its elements, its core, and the core in the shell."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dequant.bipolar import BipolarOutput
+from ..dequant.bipolar import BipolarOutput, GroupDequantizer
 from ..golden.bipolar import BipolarConfig
 from ..hdl.layouts import payload_layout
 from ..hdl.pipeline import delay
@@ -38,9 +38,9 @@ class BipolarArray(wiring.Component):
     plane : In(config.plane_shape)
     valid, first, last, shift : In
         As of :class:`~subbyte.pe.bipolar.BipolarPE`.
-    results : Out(ArrayLayout(ArrayLayout(config.result, cols), rows))
+    results : Out(ArrayLayout(ArrayLayout(config.partial, cols), rows))
     done : Out(1)
-        The results of a tile are there; they stay until those of the next are.
+        The sums of a tile, or group, are there; they stay until those of the next are.
     """
 
     def __init__(self, config: BipolarConfig, *, slices: bool = True, capture: bool = True):
@@ -51,7 +51,7 @@ class BipolarArray(wiring.Component):
             **({"plane": In(config.plane_shape)} if slices else {}),
             **{name: In(1) for name in ("valid", "first", "last")},
             "shift": In(config.shift_shape),
-            "results": Out(data.ArrayLayout(data.ArrayLayout(payload_layout(config.result), config.cols), config.rows)),
+            "results": Out(data.ArrayLayout(data.ArrayLayout(payload_layout(config.partial), config.cols), config.rows)),
             "done": Out(1),
         })
 
@@ -92,20 +92,21 @@ class BipolarCore(Core):
     """The array behind the shell's streams.
 
     A group is a beat of activations: each pass takes a plane of weights, each term a plane of the activations, which their
-    stream holds until the last pass.
+    stream holds until the last pass. Where groups have scales, their sums leave the elements, and a dequantizer a column takes
+    them on.
     """
 
     CONFIG = BipolarConfig
 
     @property
     def latency(self) -> int:
-        """That of an element with its operand registers."""
-        return BipolarPE.latency_of(self.config)
+        """That of an element with its operand registers, and of a dequantizer."""
+        return BipolarPE.latency_of(self.config) + GroupDequantizer.LATENCY * self.config.has_groups
 
     @property
     def interval(self) -> int:
-        """Sums may be taken in every cycle."""
-        return 1
+        """Sums may be taken in every cycle; with groups when all rows have been visited, and the group's codes moved on."""
+        return max(self.config.rows, BipolarPE.latency_of(self.config)) if self.config.has_groups else 1
 
     def output_unit(self) -> BipolarOutput:
         """Adds constants and corrections, and scales the results unless they stay integers."""
@@ -128,12 +129,16 @@ class BipolarCore(Core):
                 "format": "(m - 1) * 8 + n - 1",
                 "padding": "zeros on both sides: no XOR counts them",
                 "addend": "those of a result's column and row together: K * (2**m - 1) * (2**n - 1) and the corrections",
+                **({"scale": f"{config.scale_bits} bits, unsigned: the group's sum counts so often, and what addends take back"}
+                   if config.has_groups else {}),
                 "beats_per_tile": "of weights n * ceil(K / lanes), of activations ceil(K / lanes)",
             },
             "beats": {
                 "weights": f"a plane of {config.lanes} weights of each of {config.cols} columns, the lowest plane first, all n "
                            "of them for each beat of activations",
                 "activations": f"{config.lanes} codes of each of {config.rows} rows, held for n planes",
+                **({"scales": f"a code for each of {config.cols} columns, a beat for each of activations"}
+                   if config.has_groups else {}),
                 "constants": finished,
                 "tokens": finished,
             },
@@ -142,19 +147,57 @@ class BipolarCore(Core):
     def elaborate(self, platform):
         m = Module()
         m.submodules.array = array = self._array()
-        index = self.step.index
+        index, whole = self.step.index, "group" if self.config.has_groups else "tile"
         m.d.comb += [
             array.activations.eq(self.activations.data),
             array.weights.eq(self.weights.planes),
             array.plane.eq(index.term),
             array.shift.eq(index.term + index["pass"]),
             array.valid.eq(self.step.valid),
-            array.first.eq(self.step.first.tile),
-            array.last.eq(self.step.last.tile),
-            self.results.eq(array.results),
-            self.done.eq(array.done),
+            array.first.eq(self.step.first[whole]),
+            array.last.eq(self.step.last[whole]),
         ]
+        if self.config.has_groups:
+            self._dequantize(m, platform, array)
+        else:
+            m.d.comb += [self.results.eq(array.results), self.done.eq(array.done)]
         return m
+
+    def _dequantize(self, m, platform, array):
+        """The columns' dequantizers; each visits the rows' sums in turn."""
+        config, captured = self.config, BipolarPE.latency_of(self.config)
+        visit = [array.done]
+        for row in range(1, config.rows):
+            visit.append(delay(m, visit[-1], 1, f"visit_{row}", reset=True))
+        facts = self._keep_facts(m, captured)
+        for c in range(config.cols):
+            dequant = place(m, platform, f"dequant_{c}", "dequant", GroupDequantizer, config)
+            m.d.comb += [
+                dequant.visit.eq(Cat(visit)),
+                dequant.scale_code.eq(facts.codes[c]),
+                dequant.starts_tile.eq(facts.starts_tile),
+                dequant.ends_tile.eq(facts.ends_tile),
+                *(dequant.partials[r].eq(array.results[r][c]) for r in range(config.rows)),
+                *(self.results[r][c].eq(dequant.sums[r]) for r in range(config.rows)),
+            ]
+        done = self.step.valid & self.step.last.tile
+        m.d.comb += self.done.eq(delay(m, done, self.latency, "tile_done", reset=True))
+
+    def _keep_facts(self, m, captured):
+        """A group's facts wait until its sums are captured, and stay while these are visited."""
+        facts = data.StructLayout({"codes": data.ArrayLayout(self.config.scale_bits, self.config.cols),
+                                   "starts_tile": 1, "ends_tile": 1})
+        left, visited = Signal(facts, reset_less=True), Signal(facts, reset_less=True)
+        ends = self.step.valid & self.step.last.group
+        with m.If(ends):
+            m.d.sync += [
+                left.codes.eq(self.scales.codes),
+                left.starts_tile.eq(self.step.index.group == 0),
+                left.ends_tile.eq(self.step.last.tile),
+            ]
+        with m.If(delay(m, ends, captured, "visits", reset=True)):
+            m.d.sync += visited.eq(left)
+        return visited
 
     def _array(self) -> BipolarArray:
         return BipolarArray(self.config)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .files import load_tensor, open_file
 from .gguf_file import GgufFile
-from .reader import WeightFileError
+from .reader import Reader, WeightFileError
 
 __all__ = ["TEXT", "activations", "model_activations"]
 
@@ -107,17 +107,18 @@ def _embedding(reader):
     )
 
 
-def _tokenize(text: str, reader: "GgufFile") -> list[int]:
+def _tokenize(text: str, reader: Reader) -> list[int]:
     """Split a text into tokens of a byte-level vocabulary, the longest match first."""
     _embedding(reader)
     if not isinstance(reader, GgufFile):
         raise UnknownTokenizer(f"{reader.path}: a {reader.kind} file has no tokenizer")
-    if reader.field("tokenizer.ggml.model") != "gpt2" or not reader.field("tokenizer.ggml.tokens"):
+    tokens = reader.field("tokenizer.ggml.tokens")
+    if reader.field("tokenizer.ggml.model") != "gpt2" or not tokens:
         raise UnknownTokenizer(
             f"{reader.path}: tokenizer.ggml.model must be 'gpt2' (a byte-level vocabulary), "
             f"not {reader.field('tokenizer.ggml.model')!r}"
         )
-    vocabulary = {token: index for index, token in enumerate(reader.field("tokenizer.ggml.tokens"))}
+    vocabulary = {token: index for index, token in enumerate(tokens)}
     longest = max(map(len, vocabulary))
     alphabet = _byte_alphabet()
     rest = "".join(alphabet[byte] for byte in text.encode())

@@ -80,8 +80,9 @@ class _ArrayFile(Reader):
         return self._layers[name].type if name in self._layers else self.arrays()[name].dtype
 
     def _load(self, name, index):
-        if name in self._layers:
-            return self._codes(name, index).unsorted()
+        codes = self._codes(name, index)
+        if codes is not None:
+            return codes.unsorted()
         array = self.arrays()[name]
         if not array.is_float:
             raise WeightFileError(f"{self.path}: tensor {name!r} must be F16, BF16, F32 or F64, not {array.dtype}")

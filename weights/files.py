@@ -118,7 +118,7 @@ def _files_of(path):
         if not found:
             raise WeightFileError(f"{path}: not a file, and a folder without .safetensors or .gguf files")
         if found[0].suffix == ".gguf":
-            firsts = [file for file in found if not _SPLIT.match(file.name) or _SPLIT.match(file.name)[2] == "00001"]
+            firsts = [file for file in found if not (part := _SPLIT.match(file.name)) or part[2] == "00001"]
             if len(firsts) != 1:
                 raise WeightFileError(f"{path}: name one of its models: {', '.join(file.name for file in firsts or found)}")
             return _files_of(firsts[0])

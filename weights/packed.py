@@ -8,10 +8,12 @@ The arrays' names and shapes tell which it is. Layouts: `docs/weights.md`.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .quantized import QuantizedTensor
+from .reader import Index
 
 __all__ = ["FLOATS", "Array", "Layer", "find_layers"]
 
@@ -38,7 +40,7 @@ class Array:
         """Whether it holds floating-point numbers of a type that is read."""
         return self.dtype in FLOATS
 
-    def read(self, index=...) -> np.ndarray:
+    def read(self, index: Any = ...) -> np.ndarray:
         """The array, or part of it; bfloat16, which NumPy does not know, as float32."""
         array = self.bits()[index]
         return (array.astype(np.uint32) << 16).view(np.float32) if self.dtype in ("BF16", "bfloat16") else array
@@ -61,7 +63,7 @@ class Layer(ABC):
     shape: tuple[int, int]
     parts: Mapping[str, Array]
     names: tuple[str, ...]
-    settings: Mapping[str, object]
+    settings: Mapping[str, Any]
 
     @property
     @abstractmethod
@@ -69,7 +71,7 @@ class Layer(ABC):
         """What it is, for people."""
 
     @abstractmethod
-    def codes(self, rows: slice) -> QuantizedTensor:
+    def codes(self, rows: Index) -> QuantizedTensor:
         """The matrix, or some rows of it; ValueError if it cannot be read."""
 
     def _read(self, name: str) -> np.ndarray:
@@ -115,7 +117,9 @@ class Gptq(Layer):
 class Awq(Layer):
     """Codes and zeros of 4 bits packed along N, eight a word in an order of its own."""
 
-    type = "AWQ 4 bits"
+    @property
+    def type(self):
+        return "AWQ 4 bits"
 
     def codes(self, rows):
         codes = _unpack_awq(self._read("qweight")).T[rows]
@@ -127,7 +131,9 @@ class Awq(Layer):
 class BitNet(Layer):
     """Trits plus 1, two bits each: row ``i R + r`` of 4 R is bits ``2 i`` of row r."""
 
-    type = "BitNet"
+    @property
+    def type(self):
+        return "BitNet"
 
     @property
     def divides(self) -> bool:

@@ -41,7 +41,7 @@ class QuantizedTensor:
     scales: np.ndarray
     group_size: int
     source: str
-    zeros: np.ndarray | None = None
+    zeros: np.ndarray = None  # pyright: ignore[reportAssignmentType]  # __post_init__ puts zeros there
     minima: np.ndarray | None = None
     order: np.ndarray | None = None
 
@@ -136,7 +136,7 @@ class QuantizedTensor:
         """Whether a group has a value other than zero, bool [N, groups]: only of such a one the scale matters."""
         k, groups = self.shape[1], self.groups
         padded = np.pad(self.values, ((0, 0), (0, groups * self.group_size - k)))
-        return padded.reshape(len(padded), groups, self.group_size).any(axis=2)
+        return np.any(padded.reshape(len(padded), groups, self.group_size), axis=2)
 
     def channel_scales(self) -> np.ndarray | None:
         """The one scale of each row, float32 [N], 0 for a row of zeros; None if the scales of a row's groups differ."""
@@ -168,7 +168,7 @@ class QuantizedTensor:
         """Activations [M, K] as the columns here need them."""
         return x if self.order is None else x[:, self.order]
 
-    def rows(self, rows: slice) -> "QuantizedTensor":
+    def rows(self, rows: slice | tuple | list) -> "QuantizedTensor":
         """Some output channels."""
         parts = {
             name: getattr(self, name)[rows]

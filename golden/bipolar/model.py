@@ -9,6 +9,8 @@ For one token and one output channel, w and a the bipolar words of K weights and
     y = t / 2**halvings                                  the product of the integers that are meant, exact
     y = RNE(RNE32(t) * RNE32(w_scale * (x_scale / 2**halvings)))      to binary32 or binary16
 
+Where groups have scale codes, S, C and the corrections are sums over groups, each times its code: still integers, exact.
+
 A word of two's complement x stands for 2 x + 1, so its products want a correction and a halving (:func:`corrections`). With
 activations alone in two's complement the correction depends on the weights alone, and is a constant of the column.
 """
@@ -18,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..floating import scaled_sums
-from .codes import constant, product, xor_sums
+from .codes import constant, decode, product, xor_sums
 from .config import BipolarConfig, check_operands
 from .quantizer import QuantizedActivations, QuantizedWeight, check_activations
 
@@ -60,8 +62,13 @@ def corrections(x: QuantizedActivations, qweight: QuantizedWeight) -> Correction
         sum w  a  = (sum w' a' - sum w') / 2                     the activations are: offline
         sum w  a  = (sum w' a' - sum a') / 2                     the weights are
         sum w  a  = (sum w' a' - sum w' - sum a' + K) / 4        both are
+
+    With groups each summand counts as often as its group's scale code says.
     """
     k = qweight.shape[1]
+    if qweight.scale_codes is not None:
+        each = constant(1, x.bits, qweight.bits) - x.signed * decode(qweight.codes, qweight.bits)
+        return Corrections((each * qweight.spread(qweight.scale_codes)).sum(axis=1), np.zeros(len(x), np.int64), int(x.signed))
     both = constant(k, x.bits, qweight.bits) + k * (x.signed and qweight.signed)
     return Corrections(both - x.signed * qweight.row_sums, -qweight.signed * x.row_sums, int(x.signed) + int(qweight.signed))
 
@@ -80,12 +87,21 @@ def padded_results(x: QuantizedActivations, qweight: QuantizedWeight, config: Bi
     def fill(array, more):
         return np.pad(array, ((0, more), *[(0, 0)] * (array.ndim - 1)))
 
-    sums = xor_sums(fill(x.codes, more_m), fill(qweight.codes, more_n), x.bits, qweight.bits)
+    sums = _sums(fill(x.codes, more_m), fill(qweight.codes, more_n), x.bits, qweight, more_n)
     total = fill(fix.columns, more_n)[None, :] + fill(fix.rows, more_m)[:, None] - 2 * sums
     if not config.has_scales:
         return (total >> fix.halvings).astype(np.int32), np.zeros(total.shape, bool)
     tokens = fill(folded_scales(x, fix.halvings), more_m)
     return scaled_sums(total, tokens[:, None], fill(qweight.scales, more_n)[None, :], np.dtype(config.output))
+
+
+def _sums(x, codes, bits_a, qweight, more_n):
+    """Weighted differing bits [M, N], those of each group times its scale code."""
+    if qweight.scale_codes is None:
+        return xor_sums(x, codes, bits_a, qweight.bits)
+    size, scales = qweight.group_size, np.pad(qweight.scale_codes, ((0, more_n), (0, 0))).astype(np.int64)
+    return sum(xor_sums(x[:, start : start + size], codes[:, start : start + size], bits_a, qweight.bits) * scales[:, group]
+               for group, start in enumerate(range(0, x.shape[1], size)))
 
 
 def matmul(
@@ -97,7 +113,7 @@ def matmul(
     ----------
     x : QuantizedActivations [M, K], or int8 [M, K] with scales of 1
     qweight : QuantizedWeight [N, K]
-        Without groups.
+        With scale codes of groups if the engine has ``scale_bits``, else without groups.
     """
     x = check_activations(x)
     check_operands(x, qweight, config)
@@ -111,8 +127,7 @@ def reference(x: np.ndarray | QuantizedActivations, qweight: QuantizedWeight) ->
     """Float64 product [M, N] of the quantized operands, scales included; groups of weights may have some of their own."""
     x = check_activations(x, qweight.shape[1])
     if qweight.group_size is not None:
-        scales = np.repeat(qweight.scales.astype(np.float64), qweight.group_size, axis=1)
-        return np.asarray(x) @ (qweight.values * scales[:, : qweight.shape[1]]).T
+        return np.asarray(x) @ (qweight.values * qweight.spread(qweight.group_scales)).T
     fix = corrections(x, qweight)
     total = product(x.codes, qweight.codes, x.bits, qweight.bits) - constant(qweight.shape[1], x.bits, qweight.bits)
     total = total + fix.columns[None, :] + fix.rows[:, None]

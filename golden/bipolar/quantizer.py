@@ -25,6 +25,11 @@ _TINY = np.finfo(np.float32).tiny
 class _Operand:
     """What both operands have: codes [R, K] of so many bits, and whether they stand for two's complement."""
 
+    codes: np.ndarray
+    bits: int
+    scales: np.ndarray
+    signed: bool
+
     def _check_operand(self):
         check_bits("bits", self.bits)
         check_choice("signed", self.signed, (False, True))
@@ -61,6 +66,8 @@ class QuantizedWeight(_Operand):
         Weights of a group; None: a channel is one.
     signed : bool
         The codes stand for two's complement, (value - 1) / 2.
+    scale_codes : uint8 [N, groups] or None
+        Second level: a group's scale in units of its channel's, which `scales` [N] are then.
     """
 
     codes: np.ndarray
@@ -68,12 +75,20 @@ class QuantizedWeight(_Operand):
     scales: np.ndarray
     group_size: int | None = None
     signed: bool = False
+    scale_codes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         self._check_operand()
         check_integer("group_size", self.group_size, 1, optional=True)
         n, k = self.codes.shape
-        shape = (n,) if self.group_size is None else (n, -(-k // self.group_size))
+        groups = (n,) if self.group_size is None else (n, -(-k // self.group_size))
+        if self.scale_codes is not None:
+            if self.group_size is None:
+                raise ValueError("scale_codes must be None for one scale a channel, which group_size=None means")
+            if self.scale_codes.dtype != np.uint8 or self.scale_codes.shape != groups:
+                raise ValueError(f"scale_codes must be uint8 {list(groups)}, "
+                                 f"not {self.scale_codes.dtype} {list(self.scale_codes.shape)}")
+        shape = groups if self.scale_codes is None else (n,)
         if self.scales.shape != shape:
             raise ValueError(f"scales must have shape {list(shape)}, not {list(self.scales.shape)}")
 
@@ -85,13 +100,24 @@ class QuantizedWeight(_Operand):
     @property
     def bits_per_weight(self) -> float:
         """Stored bits, planes and scales, for each weight."""
-        return self.bits + 32 * self.scales.size / self.codes.size
+        codes = 0 if self.scale_codes is None else 8 * self.scale_codes.size
+        return self.bits + (32 * self.scales.size + codes) / self.codes.size
+
+    @property
+    def group_scales(self) -> np.ndarray:
+        """Scale of each group, float64 [N, groups]; a channel without groups is one."""
+        scales = self.scales.astype(np.float64)
+        if self.scale_codes is not None:
+            return self.scale_codes * scales[:, None]
+        return scales.reshape(len(scales), -1)
+
+    def spread(self, groups: np.ndarray) -> np.ndarray:
+        """What there is for each group [N, groups], for each weight [N, K]."""
+        return np.repeat(groups, self.group_size or self.shape[1], axis=1)[:, : self.shape[1]]
 
     def dequantize(self) -> np.ndarray:
         """Return float32 [N, K]."""
-        if self.group_size is None:
-            return (self.values * self.scales[:, None]).astype(np.float32)
-        return (self.values * np.repeat(self.scales, self.group_size, axis=1)[:, : self.shape[1]]).astype(np.float32)
+        return (self.values * self.spread(self.group_scales)).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +208,8 @@ def _quantize_rows(x: np.ndarray, bits: int, scaling: str) -> tuple[np.ndarray, 
     return codes, best[:, 0]
 
 
-def quantize(weight: np.ndarray, bits: int, group_size: int | None = None, scaling: str = "absmax") -> QuantizedWeight:
+def quantize(weight: np.ndarray, bits: int, group_size: int | None = None, scaling: str = "absmax",
+             scale_bits: int | None = None) -> QuantizedWeight:
     """Native symmetric quantization: ``q = 2 clip(floor(w / 2d)) + 1``, w ~ d q, all 2**bits levels, in float32.
 
     A weight half-way between two levels, zero among them, takes the upper one.
@@ -195,18 +222,31 @@ def quantize(weight: np.ndarray, bits: int, group_size: int | None = None, scali
         Consecutive weights that share a scale; None: a whole channel.
     scaling : "absmax" or "least_squares"
         d from the largest magnitude, or the one of 64 clips whose squared error, with d fitted to it, is least.
+    scale_bits : 2 to 8, or None
+        Of a second level: scales of groups are rounded to multiples of their channel's, the largest one to the largest
+        multiple, and weights to levels of those. None: each group has a binary32 scale of its own, which no engine takes.
     """
     check_bits("bits", bits)
     check_integer("group_size", group_size, 1, optional=True)
+    check_integer("scale_bits", scale_bits, 2, 8, optional=True)
     check_choice("scaling", scaling, SCALINGS)
     weight = _finite("weight", weight)
     if group_size is None:
+        if scale_bits is not None:
+            raise ValueError(f"scale_bits must be None for one scale a channel, which group_size=None means, not {scale_bits}")
         codes, scales = _quantize_rows(weight, bits, scaling)
         return QuantizedWeight(codes, bits, scales)
     groups = [_quantize_rows(weight[:, start : start + group_size], bits, scaling)
               for start in range(0, weight.shape[1], group_size)]
     codes, scales = zip(*groups, strict=True)
-    return QuantizedWeight(np.concatenate(codes, axis=1), bits, np.stack(scales, axis=1), group_size)
+    scales = np.stack(scales, axis=1)
+    if scale_bits is None:
+        return QuantizedWeight(np.concatenate(codes, axis=1), bits, scales, group_size)
+    units = _normal(scales.max(axis=1) / np.float32(2**scale_bits - 1))
+    multiples = np.rint(np.divide(scales, units[:, None], out=np.zeros_like(scales), where=units[:, None] > 0))
+    multiples = np.minimum(multiples, 2**scale_bits - 1).astype(np.uint8)
+    spread = np.repeat(multiples * units[:, None], group_size, axis=1)[:, : weight.shape[1]]
+    return QuantizedWeight(_round(weight, spread, bits), bits, units, group_size, scale_codes=multiples)
 
 
 def quantize_activations(x: np.ndarray, bits: int = 8, signed: bool | None = None) -> QuantizedActivations:

@@ -7,6 +7,7 @@ Padding is equal bits, zeros, in both operands: no XOR counts them.
 """
 
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -37,9 +38,15 @@ def pack(
         columns["scale"] = tiles.split_columns(qweight.scales)
     common = {} if config.has_scales else {"common": {"halvings": np.full(tiles.n_tiles, fix.halvings)}}
     constants = pack_beats(config.streams["constants"], columns=columns, **common)[:, None]
+    scales = {}
+    if qweight.scale_codes is not None:
+        groups = tiles.split_columns(qweight.scale_codes).transpose(0, 2, 1)
+        fields = config.streams["scales"]
+        scales = {"scales": tiles.send_columns([pack_beats(fields, codes=tile, last=last_of(len(tile))) for tile in groups])}
     return {
         "weights": tiles.send_columns(weights),
         "activations": pack_activations(x, config, tiles.n_tiles, order),
+        **scales,
         "constants": tiles.send_columns(constants),
         "tokens": pack_tokens(x, qweight, config, order),
     }
@@ -82,14 +89,15 @@ def pack_tokens(
 
 def unpack(
     words: dict[str, np.ndarray], config: BipolarConfig, m: int, n: int, k: int, order: Order = "n_outer"
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Undo :func:`pack`.
 
     Returns
     -------
     dict
         ``weights`` uint8 [N, K] and ``activations`` uint8 [M, K], codes; ``format``; ``columns`` [N] and ``rows`` [M], what is
-        added; ``column_scales``, ``row_scales`` float32 if results are scaled, ``halvings`` if not.
+        added; ``column_scales``, ``row_scales`` float32 if results are scaled, ``halvings`` if not; with groups ``scale_codes``
+        uint8 [N, groups].
     """
     tiles, groups = config.tiles(m, n, order), ceil(k / config.lanes)
     found = {name: unpack_beats(fields, words[name]) for name, fields in config.streams.items() if name != "outputs"}
@@ -102,13 +110,17 @@ def unpack(
     codes = (planes << np.arange(bits_w)[:, None, None]).sum(axis=2).transpose(0, 2, 1, 3)
     data = found["activations"]["data"].reshape(places, groups, config.rows, config.lanes)[rows].transpose(0, 2, 1, 3)
     columns, tokens = found["constants"]["columns"], found["tokens"]["rows"]
-    result = {
+    result: dict[str, Any] = {
         "weights": codes.reshape(len(cols) * config.cols, -1)[:n, :k].astype(np.uint8),
         "activations": data.reshape(len(rows) * config.rows, -1)[:m, :k].astype(np.uint8),
         "format": code,
         "columns": columns["addend"][cols].reshape(-1)[:n],
         "rows": tokens["addend"][rows].reshape(-1)[:m],
     }
+    if config.has_groups:
+        check_beats("scales", words, places * groups)
+        scale_codes = found["scales"]["codes"].reshape(places, groups, config.cols)[cols].transpose(0, 2, 1)
+        result["scale_codes"] = scale_codes.reshape(-1, groups)[:n].astype(np.uint8)
     if config.has_scales:
         return result | {"column_scales": columns["scale"][cols].reshape(-1)[:n],
                          "row_scales": tokens["scale"][rows].reshape(-1)[:m]}

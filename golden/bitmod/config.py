@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of a BitMoD engine, the widths and latencies that follow from them, and the checks of its operands."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -110,7 +110,7 @@ class BitModConfig(EngineConfig):
         check_integer("output_stages", self.output_stages, 3, 26)
 
     def _check_formats(self) -> None:
-        if isinstance(self.formats, str) or not isinstance(self.formats, Iterable):
+        if isinstance(self.formats, str) or not isinstance(self.formats, Sequence):
             raise TypeError(f"formats must be a sequence of formats, not {self.formats!r}")
         names = [f.name if isinstance(f, Format) else str(f).upper() for f in self.formats]
         if not names or len(set(names)) != len(names) or not set(names) <= set(Format.__members__):
@@ -119,7 +119,7 @@ class BitModConfig(EngineConfig):
         object.__setattr__(self, "formats", tuple(Format[name] for name in names))
         for name in ("special_fp3", "special_fp4"):
             values = getattr(self, name)
-            if not isinstance(values, Iterable) or not all(isinstance(value, int) for value in values) or len(values) != 4:
+            if not isinstance(values, Sequence) or not all(isinstance(value, int) for value in values) or len(values) != 4:
                 raise ValueError(f"{name} must be four integers, not {values!r}")
             for value in values:
                 try:
@@ -271,8 +271,7 @@ def check_weight(qweight: QuantizedWeight, config: BitModConfig) -> None:
     """Refuse, with a ValueError that names the rule, a weight that an engine of this config cannot take."""
     if not isinstance(config, BitModConfig):
         raise TypeError(f"config must be a BitModConfig, not {config!r}")
-    if qweight.scale_bits is None:
-        raise ValueError("qweight must have second-level scales (scale_bits 2 to 8), not scale_bits=None")
+    scale_codes, scales = qweight.second_level
     if qweight.scale_bits != config.scale_bits:
         raise ValueError(f"qweight.scale_bits must be the config's {config.scale_bits}, not {qweight.scale_bits!r}")
     if qweight.group_size != config.group_size:
@@ -287,11 +286,10 @@ def check_weight(qweight: QuantizedWeight, config: BitModConfig) -> None:
                 f"qweight.special_values of {fmt.name} must be the config's {config.special_values[fmt]}, "
                 f"not {tuple(qweight.special_values[fmt])}"
             )
-    if qweight.scale_codes.max() >= 1 << config.scale_bits:
-        raise ValueError(f"qweight.scale_codes must fit {config.scale_bits} bits, not reach {qweight.scale_codes.max()}")
+    if scale_codes.max() >= 1 << config.scale_bits:
+        raise ValueError(f"qweight.scale_codes must fit {config.scale_bits} bits, not reach {scale_codes.max()}")
     if qweight.selectors.max() > 3:
         raise ValueError(f"qweight.selectors must be 0 to 3, not reach {qweight.selectors.max()}")
-    scales = qweight.channel_scales
     if not np.all(np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)):
         raise ValueError("qweight.channel_scales must be positive normal float32 numbers")
 

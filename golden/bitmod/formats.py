@@ -202,7 +202,7 @@ def decode(codes: np.ndarray, fmt: Format, selectors: np.ndarray | None = None,
     return table[_selectors(selectors, special_values), codes]
 
 
-def encode(values: np.ndarray, fmt: Format, selectors: np.ndarray | None = None,
+def encode(values: np.ndarray, fmt: Format, selectors: np.ndarray | int | None = None,
            special_values: Sequence[int] | None = None) -> np.ndarray:
     """Turn code points into codes, the inverse of `decode`; zero always becomes the code 0.
 

@@ -102,10 +102,10 @@ def matmul(
     check_weight(qweight, config)
     x = check_activations(x, qweight.shape[1])
     total = (_fixed_sum if config.is_dense else _float_sum)(x, qweight, config)
-    y, overflow = scale_round(total, qweight.channel_scales[None, :], np.dtype(config.output))
+    y, overflow = scale_round(total, qweight.second_level[1][None, :], np.dtype(config.output))
     if not flags:
         return y
-    nonfinite = np.broadcast_to(_fields(x)[3].any(axis=1)[:, None], y.shape)
+    nonfinite = np.broadcast_to(np.any(_fields(x)[3], axis=1, keepdims=True), y.shape)
     return y, Flags(*map(config.tiles(*y.shape).any, (nonfinite, overflow)))
 
 
@@ -114,7 +114,7 @@ def _float_sum(x, qweight, config):
     total = np.zeros((len(x), qweight.shape[0]), np.float32)
     for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
         acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
-        product = acc * qweight.scale_codes[:, index].astype(np.int64)
+        product = acc * qweight.second_level[0][:, index].astype(np.int64)
         total = accumulate_float32(total, product, alignment[:, None] + config.exponent_bias)
     return total
 
@@ -126,24 +126,24 @@ def _fixed_sum(x, qweight, config):
     for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
         acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
         risen = np.maximum(running, alignment[:, None])
-        product = (acc >> (risen - alignment[:, None])) * qweight.scale_codes[:, index].astype(np.int64)
+        product = (acc >> (risen - alignment[:, None])) * qweight.second_level[0][:, index].astype(np.int64)
         total, running = (total >> (risen - running)) + product, risen
     return accumulate_float32(np.zeros(total.shape, np.float32), total, running + config.exponent_bias)
 
 
-def _exact_weight(qweight: QuantizedWeight) -> np.ndarray:
-    """values * scale_code, integers in float64 [N, K]."""
-    repeated = np.repeat(qweight.scale_codes.astype(np.float64), qweight.group_size, axis=1)
-    return qweight.values * repeated[:, : qweight.shape[1]]
+def _exact_weight(qweight: QuantizedWeight) -> tuple[np.ndarray, np.ndarray]:
+    """values * scale_code, integers in float64 [N, K], and the channels' scales."""
+    scale_codes, channel_scales = qweight.second_level
+    repeated = np.repeat(scale_codes.astype(np.float64), qweight.group_size, axis=1)
+    return qweight.values * repeated[:, : qweight.shape[1]], channel_scales
 
 
 def reference(x: np.ndarray, qweight: QuantizedWeight) -> np.ndarray:
     """Float64 product of the quantized operands; non-finite activations count as zero."""
-    if qweight.scale_bits is None:
-        raise ValueError("qweight must have second-level scales (scale_bits 2 to 8), not scale_bits=None")
+    weight, channel_scales = _exact_weight(qweight)
     x = check_activations(x, qweight.shape[1])
     finite = np.where(np.isfinite(x), x, 0).astype(np.float64)
-    return (finite @ _exact_weight(qweight).T) * qweight.channel_scales.astype(np.float64)
+    return (finite @ weight.T) * channel_scales.astype(np.float64)
 
 
 def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BitModConfig) -> np.ndarray:
@@ -161,10 +161,11 @@ def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BitModConfig) -
     bound = np.zeros((len(x), qweight.shape[0]))
     magnitude = np.zeros_like(bound)
     running = np.zeros((len(x), 1), np.int64)
+    scale_codes, channel_scales = qweight.second_level
     for index, group in enumerate(_group_slices(x.shape[1], config.group_size)):
         acc, alignment = group_sum(x[:, group], qweight.values[:, group], config)
         unit = np.ldexp(1.0, alignment + config.exponent_bias)[:, None]
-        scale = qweight.scale_codes[:, index].astype(np.float64)
+        scale = scale_codes[:, index].astype(np.float64)
         magnitude += np.abs(acc) * unit * scale
         bound += np.abs(qweight.values[:, group]).sum(axis=1) / 2 * unit * scale
         if config.is_dense:
@@ -176,6 +177,6 @@ def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BitModConfig) -
             bound += 2 * unit * scale + magnitude * 2.0**-24
     if config.is_dense:
         bound += (magnitude + bound) * 2.0**-24
-    scale = qweight.channel_scales.astype(np.float64)
+    scale = channel_scales.astype(np.float64)
     epsilon, tiny = (2.0**-24, 2.0**-150) if config.output == "float32" else (2.0**-11, 2.0**-25)
     return bound * scale * (1 + epsilon) + np.abs(reference(x, qweight)) * epsilon + tiny

@@ -11,6 +11,7 @@ import difflib
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -131,6 +132,13 @@ class QuantizedWeight:
         scales = (self.scale_bits or 16) * len(self.group_fmts)
         return float(codes + selectors + scales + (32 if self.scale_bits else 0)) / self.shape[1]
 
+    @property
+    def second_level(self) -> tuple[np.ndarray, np.ndarray]:
+        """`scale_codes` and `channel_scales`; ValueError for a weight that has none."""
+        if self.scale_codes is None or self.channel_scales is None:
+            raise ValueError("qweight must have second-level scales (scale_bits 2 to 8), not scale_bits=None")
+        return self.scale_codes, self.channel_scales
+
     def dequantize(self) -> np.ndarray:
         """Return float32 [N, K].
 
@@ -140,8 +148,9 @@ class QuantizedWeight:
         if self.scale_bits is None:
             with np.errstate(over="ignore"):  # the largest float16 weights may round up to infinity; so do the authors'
                 return (self.values.astype(np.float16) * self._spread(self.scales)).astype(np.float32)
-        products = self.values.astype(np.float32) * self._spread(self.scale_codes)  # exact: below 2**15
-        return products * self.channel_scales[:, None]
+        scale_codes, channel_scales = self.second_level
+        products = self.values.astype(np.float32) * self._spread(scale_codes)  # exact: below 2**15
+        return products * channel_scales[:, None]
 
     def _spread(self, groups):
         """Repeat per-group data for each weight."""
@@ -171,7 +180,7 @@ class QuantizedWeight:
         if any(part.shape[1] % group_size for part in parts[:-1]):
             raise ValueError(f"parts before the last must have whole groups of {group_size!r}, not K = "
                              f"{[part.shape[1] for part in parts]!r}")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)
+        joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts], axis=1)
                   for name in ("codes", "values", "scales", "selectors")}
         return cls(**joined, **_second_level(joined["scales"], scale_bits, prescale), group_size=group_size,
                    group_fmts=sum((part.group_fmts for part in parts), ()), special_values=special_values)
@@ -235,7 +244,7 @@ def quantize(weight: np.ndarray, fmt: str, group_size: int = 128, scale_bits: in
     return QuantizedWeight(
         group_fmts=(fmt,) * len(lengths), codes=codes, values=values,
         scales=scales, selectors=selectors, **_second_level(scales, scale_bits, prescale),
-        group_size=group_size, special_values={number_format: registers} if number_format.is_float else {})
+        group_size=group_size, special_values={number_format: registers} if registers else {})
 
 
 def _search(groups, peak, lengths, number_format, registers):
@@ -414,7 +423,7 @@ def losses(weight: np.ndarray, qweight: QuantizedWeight) -> list[str]:
     return lines
 
 
-def _second_level(scales, scale_bits, prescale=0):
+def _second_level(scales, scale_bits, prescale=0) -> dict[str, Any]:
     """Scale codes and channel scales, as `QuantizedWeight` fields, from group scales."""
     if scale_bits is None:
         return {"scale_codes": None, "channel_scales": None, "scale_bits": None}

@@ -42,15 +42,15 @@ def pack(
     beats = len(group_of_beat)
     codes = tiles.split_columns(slots).reshape(tiles.n_tiles, config.cols, beats, config.lanes).transpose(0, 2, 1, 3)
     selectors = tiles.split_columns(qweight.selectors).transpose(0, 2, 1)[:, group_of_beat]
-    scale_codes = tiles.split_columns(qweight.scale_codes).transpose(0, 2, 1)
-    channel_scales = tiles.split_columns(qweight.channel_scales, fill=1)
+    scale_codes, channel_scales = qweight.second_level
     fields = config.streams["weights"]
     weights = []
     for tile in range(tiles.n_tiles):
         values = {"codes": codes[tile], "selectors": selectors[tile], "format": formats[group_of_beat], "last": last_of(beats)}
         weights.append(pack_beats(fields, **{field.name: values[field.name] for field in fields}))
-    scales = [pack_beats(config.streams["scales"], codes=group, last=last_of(len(group))) for group in scale_codes]
-    constants = pack_beats(config.streams["constants"], columns=channel_scales)[:, None]
+    scales = [pack_beats(config.streams["scales"], codes=group, last=last_of(len(group)))
+              for group in tiles.split_columns(scale_codes).transpose(0, 2, 1)]
+    constants = pack_beats(config.streams["constants"], columns=tiles.split_columns(channel_scales, fill=1))[:, None]
     return {name: tiles.send_columns(words) for name, words in
             (("weights", weights), ("scales", scales), ("constants", constants))}
 
@@ -111,12 +111,13 @@ def unpack_outputs(
     tiles = config.tiles(m, n, order)
     check_beats("outputs", {"outputs": words}, len(tiles.places) * tiles.beats)
     values = unpack_beats(config.streams["outputs"], words)
-    return tiles.from_outputs(values["data"]), *(tiles.flags_of(values[name]) for name in ("nonfinite", "overflow"))
+    return tiles.from_outputs(values["data"]), tiles.flags_of(values["nonfinite"]), tiles.flags_of(values["overflow"])
 
 
 def pack_outputs(y: np.ndarray, nonfinite: np.ndarray, config: BitModConfig, order: Order = "n_outer") -> np.ndarray:
     """The words that an engine must send for y [M, N] and the per-tile mask nonfinite: undoes :func:`unpack_outputs`."""
-    tiles = config.tiles(*y.shape, order)
+    m, n = y.shape
+    tiles = config.tiles(m, n, order)
     data = tiles.to_outputs(y)
     return pack_beats(config.streams["outputs"], data=data, nonfinite=tiles.flag_outputs(nonfinite),
                       overflow=np.isinf(data).any(axis=1), last=last_of(tiles.beats, len(tiles.places)))

@@ -8,6 +8,7 @@ weights alone and is summed here into one offset a column (:func:`column_offsets
 
 from functools import cache
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def pack(qweight: QuantizedWeight, config: RsrConfig, m_tiles: int = 1, order: O
     fields = config.streams["constants"]
     half = 1 << config.accumulator_bits - 1
     offsets = (column_offsets(qweight, config) + half) % (2 * half) - half  # sums are modulo that, too
-    values = {"columns": tiles.split_columns(offsets)}
+    values: dict[str, Any] = {"columns": tiles.split_columns(offsets)}
     if fields[0].is_struct:
         scales = np.broadcast_to(qweight.scales, n)
         values["columns"] = {"offset": values["columns"], "scale": tiles.split_columns(scales)}
@@ -125,7 +126,8 @@ def unpack_outputs(
 
 def pack_outputs(y: np.ndarray, config: RsrConfig, order: Order = "n_outer") -> np.ndarray:
     """The words that an engine must send for y [M, N]: undoes :func:`unpack_outputs`."""
-    tiles = config.tiles(*y.shape, order)
+    m, n = y.shape
+    tiles = config.tiles(m, n, order)
     data = tiles.to_outputs(y)
     overflow = {"overflow": np.isinf(data).any(axis=1)} if config.has_scales else {}
     return pack_beats(config.streams["outputs"], data=data, last=last_of(tiles.beats, len(tiles.places)), **overflow)

@@ -145,13 +145,14 @@ def matmul(
     """
     check_operands(decomposed, qweight, config)
     check_divisors(divisors, decomposed, qweight.shape[0], config)
-    y, masks = [], []
+    results, masks = [], []
     for chunk in range(len(decomposed.xq)):
         beats = beats_of(decomposed, chunk, config.lanes)
         acc, overflow = _accumulate_wrapped(decomposed, qweight, chunk, beats, config)
-        y.append(_finish(acc, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config))
-        masks.append(config.tiles(*overflow.shape).any(overflow))
-    y = np.concatenate(y)
+        results.append(_finish(acc, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config))
+        m, n = overflow.shape
+        masks.append(config.tiles(m, n).any(overflow))
+    y = np.concatenate(results)
     return (y, Flags(np.concatenate(masks))) if flags else y
 
 

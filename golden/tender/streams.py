@@ -180,7 +180,8 @@ def pack_outputs(
 
     ``filling`` [N] is what comes out for the rows that fill up the last tile, see :func:`subbyte.golden.tender.filling`.
     """
-    tiles = config.tiles(*y.shape, order)
+    m, n = y.shape
+    tiles = config.tiles(m, n, order)
     y = np.concatenate([y, np.tile(filling.astype(y.dtype), (tiles.m_tiles * config.rows - len(y), 1))])
     data = tiles.to_outputs(y if config.requantizes else y.astype(np.float32))
     return pack_beats(config.streams["outputs"], data=data, overflow=tiles.flag_outputs(overflow),
