@@ -3,7 +3,8 @@
 """A real layer with a massive activation, 3010 among values below 8, through every scheme there is: golden and RTL.
 
 blk.11.ffn_down of SmolLM2-135M, its first token; tests/data/README.md has where it is from. A scheme joins by being registered:
-formats and operands come from its descriptor, engines from the ``CONFIGS`` of its benches.
+formats and operands come from its descriptor, engines from the ``CONFIGS`` of its benches, which are compiled anyway, or if
+there are none from the descriptor's corners.
 """
 
 import importlib
@@ -20,9 +21,16 @@ from subbyte.tb.engine_bench import Case, EngineBench
 TB = Path(__file__).parent
 SPIKE = TB.parent / "tests" / "data" / "smollm2_spike.npz"
 PLACE = 0, 1229
-CONFIGS = {
-    (name, form): (name, config) for name in engines() for path in sorted(TB.glob(f"test_{name}*.py"))
-    for form, config in getattr(importlib.import_module(f"subbyte.tb.{path.stem}"), "CONFIGS", {}).items()}
+
+
+def configs_of(name):
+    """Engines of a scheme, by what they are called."""
+    benches = [importlib.import_module(f"subbyte.tb.{path.stem}") for path in sorted(TB.glob(f"test_{name}*.py"))]
+    found = [item for bench in benches for item in getattr(bench, "CONFIGS", {}).items()]
+    return found or [(f"corner{i}", scheme(name).Config(**corner)) for i, corner in enumerate(scheme(name).corners)]
+
+
+CONFIGS = {(name, form): config for name in engines() for form, config in configs_of(name)}
 
 
 def layer(k=None):
@@ -62,8 +70,8 @@ def test_arithmetic_of_every_format(name, fmt):
 @pytest.mark.parametrize("key", CONFIGS, ids="-".join)
 def test_engines(key):
     """Every bit of every format that the engine takes."""
-    name, config = CONFIGS[key]
-    one, (weight, x) = scheme(name), layer(min(1536, getattr(config, "max_k", config.largest_k)))
+    config = CONFIGS[key]
+    one, (weight, x) = scheme(key[0]), layer(min(1536, getattr(config, "max_k", config.largest_k)))
     bench, seed = EngineBench(one, config), resolve_seed()
     for fmt in filter(lambda fmt: one.takes(fmt, config), one.formats):
         case = Case(fmt, product_of(one, fmt, config, weight[-2 * config.cols :], x)[2])

@@ -75,8 +75,9 @@ def test_real_model_is_that_of_transformers(smollm2):
     logits = models.forward(smollm2, tokens[None])[0]
     np.testing.assert_allclose(logits[:, recorded["words"]], recorded["logits"], rtol=0, atol=2e-4)
     assert np.array_equal(logits.argmax(axis=1), recorded["best"])
-    states = models.hidden(smollm2, tokens[None], blocks=12)[0]  # the block of the massive activation is the last of them
-    np.testing.assert_allclose(np.sqrt(np.square(states).mean(axis=1)), recorded["rms"][11], rtol=1e-5)
+    for blocks in (1, 3, 12, 21, 30):  # that of the massive activation is the twelfth
+        states = models.hidden(smollm2, tokens[None], blocks=blocks)[0]
+        np.testing.assert_allclose(np.sqrt(np.square(states).mean(axis=1)), recorded["rms"][blocks - 1], rtol=1e-5)
 
 
 @pytest.mark.long
