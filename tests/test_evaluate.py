@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte import cli, models
-from subbyte.cli.perplexities import INDEPENDENT, run_of
+from subbyte.cli import perplexities
 from subbyte.schemes import engines, scheme
 from subbyte.tests.small_models import write_gguf
 from subbyte.tests.test_models import sentence_piece
@@ -78,6 +78,28 @@ def test_what_cannot_be_is_one_line(model, options, message):
 
 def test_recorded_rows_can_be_measured():
     """Every row beside that of an independent implementation names something that there is."""
-    for name in INDEPENDENT:
-        run = run_of(name)
+    for name in perplexities.INDEPENDENT:
+        run = perplexities.run_of(name)
         assert run.name in name.split() or name == "file"
+
+
+def test_rows_beside_recorded_ones(model, tmp_path, monkeypatch):
+    """What is near enough passes, what is not is named; what was measured is not measured again."""
+    monkeypatch.setattr(perplexities, "fetch_model", lambda folder: model)
+    monkeypatch.setattr(perplexities, "build_root", lambda: tmp_path)
+    monkeypatch.setattr(perplexities, "WINDOWS", 1)
+    monkeypatch.setattr(models, "WINDOW", 64)
+
+    def compare(*names):
+        options = [option for name in names for option in ("--row", name)]
+        return CliRunner().invoke(perplexities.main, [str(models.TEXT), *options])
+
+    done = compare("file", "rsr ternary-tensor")
+    assert done.exit_code == 1 and "error: more than 0.3% away: file" in done.output and "rsr ternary-tensor" in done.output
+    figures = json.loads((tmp_path / "perplexity" / "file.json").read_text())
+    monkeypatch.setitem(perplexities.INDEPENDENT, "file", figures["perplexity"] * 1.002)
+    monkeypatch.delattr(models, "perplexity")
+    done = compare("file")
+    assert done.exit_code == 0 and f"| {figures['perplexity'] * 1.002:,.2f} | -0.20% |" in done.output
+    done = CliRunner().invoke(perplexities.main, ["none.txt"])
+    assert done.exit_code == 1 and "none.txt: no such text file" in done.output
