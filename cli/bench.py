@@ -63,8 +63,10 @@ def main(names, activations, layers):
         path = fetch_model(build_root() / "model")
         real = bench_arithmetic.layers_of(path, activations)
         inputs = {layer: models.activations(path, f"{layer}.weight", activations, max(_TOKENS)) for layer in layers}
-    except (ModelUnavailable, ValueError) as error:
-        raise click.ClickException(f"the layers need the model: {error}") from None
+    except ModelUnavailable as error:
+        sys.exit(f"error: the layers need the model: {error}")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     for one in schemes:
         bench_arithmetic.table(one, real)
         one.tables(path)

@@ -67,7 +67,7 @@ def main(text, names):
         model = models.open_model(fetch_model(build_root() / "model"))
         windows = models.windows(models.read_tokens(model.path, text), WINDOWS * models.WINDOW)
     except (ModelUnavailable, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+        sys.exit(f"error: {error}")
     print("| weights and activations | perplexity | independent | difference | minutes of a processor |\n|---|---|---|---|---|")
     wrong = []
     for name in names:

@@ -45,6 +45,8 @@ class Reading:
     @classmethod
     def parse(cls, given: str) -> "Reading":
         """``model:TEXTFILE``, and behind that ``,tokens=A:B`` (A to B-1) and ``,block=B`` if wished; without a file `TEXT`."""
+        if not given.startswith(PREFIX):
+            raise ValueError(f"activations of a model must be {PREFIX}TEXTFILE, not {given!r}")
         rest, found = given.removeprefix(PREFIX), {}
         while option := _OPTION.search(rest):
             if option[1] not in ("tokens", "block") or option[1] in found:

@@ -208,6 +208,7 @@ def test_errors_of_arithmetic_are_tabulated(files, name, capsys):
     ("model:t.txt,block=1,block=0", "once each, not 'block=1'"),
     ("model:t.txt,tokens=0:65", "tokens must be among the first 64 of t.txt, .* not reach 65"),
     ("model:none.txt", "none.txt: no such text file"),
+    ("t.txt", "activations of a model must be model:TEXTFILE, not 't.txt'"),
 ])
 def test_readings_that_are_none_say_why(files, given, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
