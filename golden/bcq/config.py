@@ -210,7 +210,7 @@ def scale_fields(qweight: QuantizedWeight, config: BcqConfig) -> tuple[np.ndarra
     scales = scales.astype(np.float64)
     _, top = np.frexp(np.abs(scales).reshape(len(scales), -1).max(axis=1))
     _, exponent = np.frexp(scales)
-    exponent = np.maximum(exponent - top[:, None, None], -SCALE_RANGE) + SCALE_RANGE
+    exponent = np.where(scales == 0, 0, np.maximum(exponent - top[:, None, None], -SCALE_RANGE) + SCALE_RANGE)
     significand = np.ldexp(scales, config.scale_digits + SCALE_RANGE - top[:, None, None] - exponent)
     whole = np.rint(significand)
     if (whole != significand).any():

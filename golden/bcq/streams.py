@@ -104,7 +104,8 @@ def pack_activations(x: np.ndarray, config: BcqConfig, n_tiles: int = 1, order: 
     tiles, beats = config.tiles(len(x), n_tiles * config.cols, order), ceil(x.shape[1] / config.lanes)
     padded = np.pad(x, ((0, 0), (0, -x.shape[1] % config.lanes)))
     data = tiles.split_rows(padded).reshape(tiles.m_tiles, config.rows, beats, config.lanes).transpose(0, 2, 1, 3)
-    exponents = tiles.split_rows(np.repeat(group_exponents(x, config), config.group_beats, axis=1)[:, :beats])
+    exponents = np.repeat(group_exponents(x, config), config.group_beats, axis=1)[:, :beats]
+    exponents = np.maximum(tiles.split_rows(exponents), 1)  # of rows that fill up, too
     fields = config.streams["activations"]
     return tiles.send_rows([pack_beats(fields, data=tile, exponents=of_rows.T, last=last_of(beats))
                             for tile, of_rows in zip(data, exponents, strict=True)])
