@@ -13,14 +13,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.bcq import BcqConfig
-from ..golden.bcq.config import EDGE_STAGES, EXPONENT_BITS
+from ..golden.bcq.config import EDGE_STAGES, EXPONENT_BITS, MAC_STAGES
 from ..hdl.bit_heap import BitHeap, Term
 from ..hdl.floating import Float16
 from ..hdl.group_aligner import GroupAligner
 from ..hdl.pipeline import delay
-from ..hdl.saved_carry import chain_bits, saved_carry_sum
+from ..hdl.saved_carry import chain_bits, resolve, saved_carry_sum
 
-__all__ = ["BcqElement", "Keys", "KeyDecoder", "TableEdge", "entries_of"]
+__all__ = ["BcqElement", "BcqPE", "Keys", "KeyDecoder", "TableEdge", "entries_of"]
 
 
 def entries_of(mu: int) -> list[tuple[int, ...]]:
@@ -188,3 +188,62 @@ class BcqElement(wiring.Component):
         for index in range(1 << self.config.mu - 1):
             chosen = chosen | (table[index].as_unsigned() & key.select[index].replicate(bits))
         return chosen ^ key.negate.replicate(bits)
+
+
+class BcqPE(wiring.Component):
+    """One processing element by itself, with the tables and keys that a row and a column share in an engine.
+
+    * Latency: ``LATENCY`` cycles from a pass's last beat to ``done``. Throughput: ``lanes`` one-bit weights a cycle.
+
+    Members
+    -------
+    beat : In(ArrayLayout(Float16, lanes))
+    group_exponent : In(5)
+        The largest exponent of the group, with the first beat.
+    plane : In(lanes)
+    valid, first, last : In(1)
+        There is a beat; it is the pass's first, its last.
+    sum : Out(signed(accumulator_bits))
+        Of the pass, in units of the group's exponent; with ``done``.
+    done : Out(1)
+    """
+
+    LATENCY = EDGE_STAGES + MAC_STAGES + 2
+
+    def __init__(self, config: BcqConfig | None = None):
+        self.config = config = config or BcqConfig()
+        super().__init__({
+            "beat": In(data.ArrayLayout(Float16, config.lanes)),
+            "group_exponent": In(EXPONENT_BITS),
+            "plane": In(config.lanes),
+            **{name: In(1) for name in ("valid", "first", "last")},
+            "sum": Out(signed(config.accumulator_bits)),
+            "done": Out(1),
+        })
+
+    def describe(self) -> dict[str, object]:
+        """Figures for the manifest, in cycles unless named otherwise."""
+        return {"latency_last_term_to_done": self.LATENCY, "accumulator_bits": self.config.accumulator_bits,
+                "entry_bits": self.config.entry_bits}
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.row = row = TableEdge(self.config)
+        m.submodules.keys = keys = KeyDecoder(self.config)
+        m.submodules.element = element = BcqElement(self.config)
+        first = delay(m, self.valid & self.first, EDGE_STAGES + 1, "first", reset=True)
+        capture = delay(m, self.valid & self.last, EDGE_STAGES + MAC_STAGES, "capture", reset=True)
+        m.d.comb += [
+            row.beat.eq(self.beat),
+            row.group_exponent.eq(self.group_exponent),
+            row.first.eq(self.valid & self.first),
+            keys.plane.eq(self.plane),
+            keys.valid.eq(self.valid),
+            element.tables.eq(row.tables),
+            element.keys.eq(keys.keys),
+            *(part.first.eq(first) for part in (keys, element)),
+            *(part.capture.eq(capture) for part in (keys, element)),
+            self.done.eq(delay(m, capture, 2, "done", reset=True)),
+        ]
+        m.d.sync += self.sum.eq(resolve(element.below, self.config.accumulator_bits) + keys.negations)
+        return m

@@ -89,7 +89,7 @@ class Bcq(Scheme):
     @cached_property
     def parts(self):
         from ..dequant.bcq import PlaneDequantizer
-        from ..pe.bcq import BcqElement, KeyDecoder, TableEdge
+        from ..pe.bcq import BcqElement, BcqPE, KeyDecoder, TableEdge
         from ..top.bcq import BcqCore, BcqEngine
 
         def planes(count):
@@ -106,9 +106,11 @@ class Bcq(Scheme):
             return Part(name, kind, title, make, {f"bcq_{name}": {}}, macs, size, breakdown or {}, released)
 
         array = {"*_element": "PE array", "*_row": "edge logic", "*_keys": "edge logic", "*_dequant": "dequantization"}
+        of_pe = planes(lambda config: config.lanes)
         of_array = planes(lambda config: config.rows * config.cols * config.lanes)
         return (
-            part("element", "pe", "element: reads tables, accumulates", BcqElement, planes(lambda config: config.lanes)),
+            part("pe", "pe", "processing element: tables, keys, element", BcqPE, of_pe, released=True),
+            part("element", "part", "element: reads tables, accumulates", BcqElement, of_pe),
             part("row", "part", "aligner and tables of a row", TableEdge),
             part("keys", "part", "key decoder of a column", KeyDecoder),
             part("dequant", "part", "dequantizer of a column", PlaneDequantizer, size=lambda config: f"{config.rows} rows"),

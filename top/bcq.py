@@ -48,9 +48,8 @@ class BcqCore(Core):
         return SumOutput(self.config)
 
     def figures(self) -> dict[str, object]:
-        """Tables of a beat, widths of their entries and of sums."""
-        config = self.config
-        return {"tables": config.tables, "entry_bits": config.entry_bits, "accumulator_bits": config.accumulator_bits}
+        """Widths of tables' entries and of sums."""
+        return {"entry_bits": self.config.entry_bits, "accumulator_bits": self.config.accumulator_bits}
 
     def usage(self) -> dict[str, dict]:
         """Planes, exponents, scales."""

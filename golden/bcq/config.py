@@ -58,15 +58,15 @@ class BcqConfig(EngineConfig):
     """
 
     rows: int = 8
-    cols: int = 16
-    lanes: int = 32
+    cols: int = 32
+    lanes: int = 16
     mu: int = 4
     group_size: int = 128
     planes: int = 5
     scale_digits: int = 11
     guard_bits: int = 4
     output: str = "float32"
-    drain: int = 2
+    drain: int = 4
     max_k: int = 16384
     sum_stages: int = 6
     output_stages: int = 4
@@ -182,14 +182,9 @@ class BcqConfig(EngineConfig):
         """The groups of a tile; activations do not matter."""
         del activations
         check_operands(qweight, self)
-        k, passes = qweight.shape[1], planes_of(qweight)
+        k, passes = qweight.shape[1], qweight.planes.shape[2]
         lengths = [min(self.group_size, k - start) for start in range(0, k, self.group_size)]
         return Schedule(tuple(GroupSchedule(length, ceil(length / self.lanes), 1, passes) for length in lengths))
-
-
-def planes_of(qweight: QuantizedWeight) -> int:
-    """Passes of a group: its planes, and one for an offset."""
-    return qweight.bits + (qweight.offset is not None)
 
 
 def scale_fields(qweight: QuantizedWeight, config: BcqConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -227,8 +222,8 @@ def check_operands(qweight: QuantizedWeight, config: BcqConfig, x: np.ndarray | 
             raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
     if qweight.group_size != config.group_size:
         raise ValueError(f"qweight.group_size must be the config's {config.group_size}, not {qweight.group_size}")
-    if planes_of(qweight) > config.planes:
-        raise ValueError(f"planes must be at least {planes_of(qweight)} for {qweight.bits} bits"
+    if qweight.planes.shape[2] > config.planes:
+        raise ValueError(f"planes must be at least {qweight.planes.shape[2]} for {qweight.bits} bits"
                          f"{' and an offset' if qweight.offset is not None else ''}, not {config.planes}")
     if qweight.shape[1] > config.max_k:
         raise ValueError(f"K must be at most max_k {config.max_k}, not {qweight.shape[1]}")

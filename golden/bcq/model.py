@@ -55,16 +55,10 @@ def group_exponents(x: np.ndarray, config: BcqConfig) -> np.ndarray:
     return np.stack([exponent[:, group].max(axis=1) for group in _groups(x.shape[1], config.group_size)], axis=1)
 
 
-def _planes(qweight):
-    """Planes [N, K, planes], an offset's of ones behind them."""
-    ones = [] if qweight.offset is None else [np.ones((*qweight.shape, 1), np.int8)]
-    return np.concatenate([qweight.B, *ones], axis=2)
-
-
 def _products(x, qweight, config):
     """For each group and plane, in order: products int64 [M, N], and exponents [M, N] less the bias."""
     significand, exponent, _ = scale_fields(qweight, config)
-    planes, alignments = _planes(qweight).astype(np.float64), group_exponents(x, config)
+    planes, alignments = qweight.planes.astype(np.float64), group_exponents(x, config)
     for index, group in enumerate(_groups(x.shape[1], config.group_size)):
         alignment = alignments[:, index, None]
         aligned = align_to(x[:, group], alignment, config.guard_bits).astype(np.float64)

@@ -66,6 +66,12 @@ class QuantizedWeight:
         return self.B.shape[2]
 
     @property
+    def planes(self) -> np.ndarray:
+        """int8 [N, K, planes]: those of the weights, and one of ones that an offset belongs to."""
+        ones = [] if self.offset is None else [np.ones((*self.shape, 1), np.int8)]
+        return np.concatenate([self.B, *ones], axis=2)
+
+    @property
     def codes(self) -> np.ndarray:
         """uint8 [N, K]: bit i is 1 where plane i is +1."""
         return ((self.B > 0) << np.arange(self.bits)).sum(axis=2).astype(np.uint8)

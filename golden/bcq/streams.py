@@ -10,8 +10,8 @@ from ..alignment import check_binary16
 from ..parameters import check_integer
 from ..streams import check_beats, last_of, pack_beats, unpack_beats
 from ..tiles import Order
-from .config import BcqConfig, check_operands, planes_of, scale_fields
-from .model import _planes, group_exponents
+from .config import BcqConfig, check_operands, scale_fields
+from .model import group_exponents
 from .quantizer import QuantizedWeight
 
 __all__ = ["from_kernel_words", "kernel_words", "pack", "pack_activations", "pack_outputs", "unpack", "unpack_outputs"]
@@ -42,8 +42,8 @@ def pack(
     check_operands(qweight, config)
     check_integer("m_tiles", m_tiles, 1)
     n, k = qweight.shape
-    tiles, passes = config.tiles(m_tiles * config.rows, n, order), planes_of(qweight)
-    bits = np.pad((_planes(qweight) > 0).astype(np.uint8), ((0, 0), (0, -k % config.lanes), (0, 0)))
+    tiles, passes = config.tiles(m_tiles * config.rows, n, order), qweight.planes.shape[2]
+    bits = np.pad((qweight.planes > 0).astype(np.uint8), ((0, 0), (0, -k % config.lanes), (0, 0)))
     beats = _in_passes(tiles.split_columns(bits), config)
     code = np.full(beats.shape[1], passes - 1)
     weights = [pack_beats(config.streams["weights"], plane=tile, format=code, last=last_of(len(tile))) for tile in beats]
