@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to a BitMoD partial sum after its group: bit-serial scaling, the sum over groups, the output scaler.
+"""What happens to a BitMoD partial sum after its group: bit-serial scaling, the sum over groups.
 
 BitMoD (HPCA 2025), section IV-B: the group's scale multiplies the partial sum one bit a cycle, most significant first, while
 the array works on the next group; a column then takes its rows' products one after the other.
@@ -11,14 +11,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.bitmod import BitModConfig
-from ..hdl.floating import Float32, FloatAccumulate, FloatScale
+from ..hdl.floating import Float32, FloatAccumulate
 from ..hdl.pipeline import delay
-from ..hdl.place import place
 from ..hdl.selection import one_hot_select
 from ..hdl.shift_accumulator import ShiftAccumulator
-from .output_unit import OutputUnit
 
-__all__ = ["BitModOutput", "BitSerialDequantizer", "ColumnSum", "Readout"]
+__all__ = ["BitSerialDequantizer", "ColumnSum", "Readout"]
 
 
 class BitSerialDequantizer(wiring.Component):
@@ -227,36 +225,3 @@ class Readout(wiring.Component):
             self.first_group.eq(visited.starts_tile),
             self.last_group.eq(visited.ends_tile),
         ]
-
-
-class BitModOutput(OutputUnit):
-    """Multiplies ``drain`` sums by their channel scales, rounded once to the output format."""
-
-    @property
-    def latency(self) -> int:
-        """That of a scaler."""
-        return self._product_stages + FloatScale.ROUNDING_STAGES
-
-    @property
-    def _product_stages(self):
-        return self.config.output_stages - FloatScale.ROUNDING_STAGES
-
-    def elaborate(self, platform):
-        m = Module()
-        out_format = self.payload.data.shape().elem_shape
-        overflows = []
-        for i in range(self.config.drain):
-            scale = place(m, platform, f"scale_{i}", "scale", FloatScale, out_format,
-                          product_stages=self._product_stages)
-            m.d.comb += [
-                scale.enable.eq(self.enable),
-                scale.sum.eq(self.results[i]),
-                scale.scale.eq(self.columns[i]),
-                self.payload.data[i].eq(scale.y),
-            ]
-            overflows.append(scale.overflow)
-        nonfinite = Signal(self.latency, reset_less=True)
-        with m.If(self.enable):
-            m.d.sync += nonfinite.eq(Cat(self.flags.nonfinite, nonfinite[:-1]))
-        m.d.comb += [self.payload.overflow.eq(Cat(overflows).any()), self.payload.nonfinite.eq(nonfinite[-1])]
-        return m

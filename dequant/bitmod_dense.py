@@ -10,7 +10,7 @@ from ..golden.bitmod import BitModConfig
 from ..golden.bitmod.config import DENSE_SUM_STAGES, EXPONENT_BITS
 from ..hdl.floating import Float32, FloatAccumulate
 from ..hdl.pipeline import delay
-from ..hdl.saved_carry import chain_bits, chunks_of
+from ..hdl.saved_carry import chain_bits, resolve
 from ..hdl.selection import one_hot_select
 
 __all__ = ["ColumnDequantizer", "Visits"]
@@ -131,7 +131,7 @@ class ColumnDequantizer(wiring.Component):
         kept, joined, finished = (Signal.like(earlier, name=name, reset_less=True) for name in ("kept", "joined", "finished"))
         m.d.comb += [earlier.eq(one_hot_select(sums, visits[2])), joined.eq(kept + product)]
         m.d.sync += [
-            total.eq(self._resolved() + self.negations),
+            total.eq(resolve(self.chain, config.accumulator_bits) + self.negations),
             moved.eq(total >> self.lower),
             product.eq(moved * scale),
             kept.eq(Mux(starts, 0, earlier >> self.rise)),
@@ -142,14 +142,6 @@ class ColumnDequantizer(wiring.Component):
                 m.d.sync += sums[row].eq(joined)
         self._convert(m, finished, delay(m, visits[3], 1, "finished_visit", reset=True))
         return m
-
-    def _resolved(self):
-        """The sum of the chain's chunks and saved carries."""
-        width = self.config.accumulator_bits
-        total, carries = self.chain[:width], self.chain[width:]
-        for i, bits in enumerate(chunks_of(width)[1:]):
-            total = total + (carries[2 * i : 2 * i + 2] << bits.start)
-        return total
 
     def _convert(self, m, finished, visit):
         """Finished sums to binary32: an addition to zero."""

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accumulators in chunks, each of which adds the carry that the chunk below has saved the cycle before."""
 
-__all__ = ["chain_bits", "chunks_of"]
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+
+__all__ = ["chain_bits", "chunks_of", "resolve", "saved_carry_sum"]
 
 CHUNK = 8
 CARRY_BITS = 2
@@ -19,3 +23,27 @@ def chunks_of(width: int) -> list[slice]:
 def chain_bits(width: int) -> int:
     """Bits of a sum that is not resolved: its chunks, and the carries that all but the last have saved."""
     return width + CARRY_BITS * (len(chunks_of(width)) - 1)
+
+
+def saved_carry_sum(m: Module, rows: Sequence[Value], first: Value) -> Value:
+    """An accumulator of the sum of two rows, a cycle later: its chunks, and above them the saved carries.
+
+    ``first``: the sum starts anew.
+    """
+    sums, carries = [], []
+    for number, bits in enumerate(chunks_of(len(rows[0]))):
+        kept = Signal(bits.stop - bits.start, name=f"sum_{number}", reset_less=True)
+        saved = Signal(CARRY_BITS, name=f"carry_{number}", reset_less=True)
+        m.d.sync += Cat(kept, saved).eq(
+            Mux(first, 0, kept) + Mux(first, 0, carries[-1] if carries else 0) + rows[0][bits] + rows[1][bits])
+        sums.append(kept)
+        carries.append(saved)
+    return Cat(sums, carries[:-1])
+
+
+def resolve(chain: Value, width: int) -> Value:
+    """The sum of the chunks and saved carries of such an accumulator of ``width`` bits, modulo that width."""
+    total, carries = chain[:width], chain[width:]
+    for number, bits in enumerate(chunks_of(width)[1:]):
+        total = total + (carries[CARRY_BITS * number : CARRY_BITS * (number + 1)] << bits.start)
+    return total

@@ -21,8 +21,9 @@ from ..golden.bitmod.config import (
 from ..golden.bitmod.formats import Format, code_points
 from ..hdl.bit_heap import BitHeap, Term
 from ..hdl.floating import Float16
+from ..hdl.group_aligner import GroupAligner
 from ..hdl.pipeline import delay
-from ..hdl.saved_carry import chain_bits, chunks_of
+from ..hdl.saved_carry import chain_bits, saved_carry_sum
 from .bitmod_special import SpecialWrite
 
 __all__ = ["ColumnEdge", "Element", "Leg", "Multiples", "RowEdge", "SpecialLegs"]
@@ -88,13 +89,16 @@ class RowEdge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        held = Signal.like(self.exponent, name="held", reset_less=True)
-        m.d.sync += held.eq(self.exponent)
-        m.d.comb += self.exponent.eq(Mux(self.first, self.group_exponent, held))
+        m.submodules.aligner = aligner = GroupAligner(self.config.lanes, self.config.guard_bits)
         integer = delay(m, self.integer, DENSE_EDGE_STAGES - 1, "integer")
-        infinite, above = [], []
+        m.d.comb += [
+            aligner.beat.eq(self.beat),
+            aligner.group_exponent.eq(self.group_exponent),
+            aligner.first.eq(self.first),
+            *(getattr(self, name).eq(getattr(aligner, name)) for name in ("exponent", "nonfinite", "too_low")),
+        ]
         for i in range(self.config.lanes):
-            aligned = self._align(m, self.beat[i], infinite, above, i)
+            aligned = aligner.aligned[i]
             bits = len(aligned)
             m.d.sync += [
                 self.multiples[i].one.eq(aligned),
@@ -102,26 +106,7 @@ class RowEdge(wiring.Component):
                 self.multiples[i].p.eq(Mux(integer, aligned + (aligned << 2), (aligned << 3) + (aligned << 1))[:bits + 4]),
                 self.multiples[i].q.eq(Mux(integer, (aligned << 3) - aligned, aligned << 4)[:bits + 4]),
             ]
-        m.d.comb += [self.nonfinite.eq(Cat(infinite).any()), self.too_low.eq(Cat(above).any())]
         return m
-
-    def _align(self, m, number, infinite, above, i):
-        """The aligned activation, two cycles later."""
-        normal, finite = number.exponent.any(), ~number.exponent.all()
-        exponent = Mux(normal, number.exponent, 1)
-        infinite.append(~finite)
-        above.append(finite & (exponent > self.exponent))
-        shift = Signal(EXPONENT_BITS, name=f"shift_{i}")
-        magnitude = Signal(self.config.aligned_bits, name=f"magnitude_{i}", reset_less=True)
-        aligned = Signal(signed(self.config.aligned_bits), name=f"aligned_{i}", reset_less=True)
-        significand = Mux(finite, Cat(number.fraction, normal), 0) << self.config.guard_bits + 1
-        m.d.comb += shift.eq(self.exponent - exponent)
-        m.d.sync += magnitude.eq(significand >> shift)
-        sign = delay(m, number.sign, 1, f"sign_{i}")
-        # The bit below the unit rounds; it and the sign's unit never both carry.
-        inverted = Cat(magnitude[1:] ^ sign.replicate(len(magnitude) - 1), sign)
-        m.d.sync += aligned.eq(inverted + (magnitude[0] ^ sign))
-        return aligned
 
 
 class SpecialLegs(wiring.Component):
@@ -302,16 +287,8 @@ class Element(wiring.Component):
             m.d.comb += heap.terms[i].eq(self._product(self.multiples[i], self.legs[i]))
         rows = [Signal(width, name=f"row_{i}", reset_less=True) for i in range(2)]
         m.d.sync += [row.eq(Mux(self.high, addend << 4, addend)) for row, addend in zip(rows, heap.addends, strict=True)]
-        sums, carries = [], []
-        for number, bits in enumerate(chunks_of(width)):
-            size = bits.stop - bits.start
-            kept = Signal(size, name=f"sum_{number}", reset_less=True)
-            saved = Signal(2, name=f"carry_{number}", reset_less=True)
-            m.d.sync += Cat(kept, saved).eq(
-                Mux(self.first, 0, kept) + Mux(self.first, 0, carries[-1] if carries else 0) + rows[0][bits] + rows[1][bits])
-            sums.append(kept)
-            carries.append(saved)
-        m.d.sync += self.below.eq(Mux(self.capture, Cat(sums, carries[:-1]), self.above))
+        total = saved_carry_sum(m, rows, self.first)
+        m.d.sync += self.below.eq(Mux(self.capture, total, self.above))
         return m
 
     def _product(self, multiples, leg):

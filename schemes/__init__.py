@@ -11,7 +11,7 @@ from .contract import Part, Priced, Product, Scheme
 __all__ = ["ENGINES_EXAMPLE", "NAMES", "Part", "Priced", "Product", "Scheme", "Stored", "engines", "load", "priced", "save",
            "scheme", "stored_tensors"]
 
-NAMES = ("bitmod", "tender", "rsr", "bipolar", "baselines")
+NAMES = ("bitmod", "tender", "rsr", "bipolar", "bcq", "baselines")
 
 ENGINES_EXAMPLE = NAMES[0]
 """The engine in examples of help texts."""

@@ -9,20 +9,9 @@ import numpy as np
 
 from ..golden import bitmod
 from .contract import Part, Product, Scheme
+from .operands import to_binary16
 
 __all__ = ["SCHEME"]
-
-
-def float16(x):
-    """Activations as binary16; a finite number beyond its range is refused, since its infinity would count as zero."""
-    x = np.asarray(x)
-    with np.errstate(over="ignore"):
-        rounded = x.astype(np.float16)
-    lost = np.isfinite(x) & np.isinf(rounded)
-    if lost.any():
-        where = tuple(np.argwhere(lost)[0].tolist())
-        raise ValueError(f"activations must be within binary16, +-65504, not {x[where]:g} at {where!r}")
-    return rounded
 
 
 _PLAIN = ("int3", "fp3", "int4", "fp4", "int5", "int6", "int8")
@@ -111,7 +100,7 @@ class BitMod(Scheme):
         return super().from_fields({**fields, "special_values": special_values, "values": values})
 
     def activations(self, x, config):
-        return float16(x)
+        return to_binary16(x)
 
     def product(self, x, qweight, config):
         y, flags = bitmod.matmul(x, qweight, config, flags=True)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from subbyte.golden.bcq import BcqConfig
 from subbyte.golden.bipolar import BipolarConfig
 from subbyte.golden.bitmod import BitModConfig
 from subbyte.golden.rsr import RsrConfig
 from subbyte.golden.streams import Field, last_of, pack_beats, payload_bits
 from subbyte.golden.tender import TenderConfig
+from subbyte.pe.bcq import BcqPE
 from subbyte.pe.bipolar import BipolarPE
 from subbyte.pe.bitmod import BitModPE
 from subbyte.pe.rsr import element
@@ -35,6 +37,8 @@ CONFIGS = {
             RsrConfig(rows=1, cols=4, lanes=4, drain=4, max_k=30, accumulator_chunk=40, output="int32")],
     "bipolar": [BipolarConfig(rows=2, cols=4, lanes=6, drain=1, bits_w=2, bits_a=3, max_k=60),
                 BipolarConfig(rows=1, cols=4, lanes=4, drain=1, bits_w=3, bits_a=2, dot_stages=1, output="float16", max_k=30)],
+    "bcq": [BcqConfig(rows=2, cols=4, lanes=4, group_size=32, drain=1, planes=2, max_k=128),
+            BcqConfig(rows=9, cols=2, lanes=16, mu=3, group_size=32, drain=1, planes=1, sum_stages=3, max_k=96)],
 }
 TILES = 8
 
@@ -72,7 +76,8 @@ class Engine:
     def run(self, beats, fmt, tiles=TILES):
         """Cycles at which weights are taken [tiles, beats of all passes], at which outputs come, and the errors raised."""
         groups, passes = -(-beats // self.config.group_beats), self.config.formats_taken[self.codes[fmt]].passes
-        counts = {"weights": beats * passes, "activations": beats, "scales": groups, "constants": 1, "tokens": 1}
+        scales = groups * (passes if self.config.timing.scaled == "pass" else 1)
+        counts = {"weights": beats * passes, "activations": beats, "scales": scales, "constants": 1, "tokens": 1}
         words = {stream: self.words(stream, counts[stream], tiles, self.codes[fmt])
                  for stream in self.config.streams if stream != "outputs"}
         run = self.model.run(words, {"outputs": tiles * self.config.drain_beats}, seed=1)
@@ -165,11 +170,12 @@ def done_after(dut, start, done):
     (lambda: TenderPE(TenderConfig(bits_w=8, bits_a=8, accumulator_chunk=None)), ("valid", "first", "last"), "done"),
     (lambda: BipolarPE(BipolarConfig(lanes=64)), ("valid", "first", "last"), "done"),
     (lambda: BipolarPE(BipolarConfig(lanes=100, dot_stages=4, accumulator_chunk=None)), ("valid", "first", "last"), "done"),
+    (lambda: BcqPE(BcqConfig(lanes=8)), ("valid", "first", "last"), "done"),
     (lambda: RsrArray(RsrConfig(cols=2, lanes=10, drain=1)), ("valid", "first", "last"), "captured"),
     (lambda: RsrScatterPE(2), ("valid", "last"), "done"),
     (lambda: RsrScatterPE(3), ("valid", "last"), "done"),
-], ids=["bitmod", "bitmod_one_chunk", "tender", "tender_one_chunk", "bipolar", "bipolar_one_chunk", "rsr_array",
-        "rsr_scatter_2", "rsr_scatter_3"])
+], ids=["bitmod", "bitmod_one_chunk", "tender", "tender_one_chunk", "bipolar", "bipolar_one_chunk", "bcq",
+        "rsr_array", "rsr_scatter_2", "rsr_scatter_3"])
 def test_latency_of_elements(dut, start, done):
     dut = dut()
     assert done_after(dut, start, done) == dut.describe()["latency_last_term_to_done"]

@@ -5,7 +5,8 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In
 
-from ..dequant.bitmod import BitModOutput, BitSerialDequantizer, ColumnSum, Readout
+from ..dequant.bitmod import BitSerialDequantizer, ColumnSum, Readout
+from ..dequant.sum_output import SumOutput
 from ..golden.bitmod import BitModConfig
 from ..golden.bitmod.formats import code_points
 from ..hdl.aligner import Aligner
@@ -53,9 +54,9 @@ class BitModCore(Core):
         return max(BitSerialDequantizer.latency_of(config) + config.rows - 1, BitModPE.SUM_AFTER + config.scale_bits,
                    ColumnSum.latency_of(config))
 
-    def output_unit(self) -> BitModOutput:
+    def output_unit(self) -> SumOutput:
         """Scales the sums."""
-        return BitModOutput(self.config)
+        return SumOutput(self.config)
 
     def figures(self) -> dict[str, object]:
         """Widths of the sums."""

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 
-from ..dequant.bitmod import BitModOutput
 from ..dequant.bitmod_dense import ColumnDequantizer, Visits
+from ..dequant.sum_output import SumOutput
 from ..golden.bitmod import BitModConfig
 from ..golden.bitmod.config import DENSE_EDGE_STAGES, DENSE_MAC_STAGES, EXPONENT_BITS
 from ..hdl.pipeline import delay
@@ -48,9 +48,9 @@ class BitModDenseCore(Core):
         """All rows are visited before the next sums are captured, and a group's facts have moved on."""
         return max(self.config.rows, CAPTURE)
 
-    def output_unit(self) -> BitModOutput:
+    def output_unit(self) -> SumOutput:
         """Scales the sums."""
-        return BitModOutput(self.config)
+        return SumOutput(self.config)
 
     def figures(self) -> dict[str, object]:
         """Widths of the sums."""

@@ -8,6 +8,7 @@ from math import ceil
 
 import numpy as np
 
+from ..alignment import MANTISSA_BITS
 from ..config import EngineConfig, Work, chunk_skew
 from ..parameters import check_choice, check_integer
 from ..schedule import GroupSchedule, Schedule, Timing
@@ -17,8 +18,6 @@ from .quantizer import QuantizedWeight
 
 __all__ = ["BitModConfig", "check_activations", "check_weight"]
 
-MANTISSA_BITS = 11
-"""Significand of binary16 with the hidden bit."""
 LARGEST_SPECIAL_VALUE = 8 + 16
 """Both terms of a special value at their largest."""
 ALIGN_STAGES, MAC_STAGES = 2, 3

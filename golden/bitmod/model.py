@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..alignment import align_to, fields_of
 from ..floating import accumulate_float32, scale_round
 from .config import BitModConfig, check_activations, check_weight
 from .quantizer import QuantizedWeight
@@ -44,15 +45,6 @@ class Flags(NamedTuple):
     overflow: np.ndarray
 
 
-def _fields(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Sign, effective exponent and significand of binary16; non-finite ones are zero and marked."""
-    bits = x.view(np.uint16).astype(np.int64)
-    exponent = bits >> 10 & 31
-    nonfinite = exponent == 31
-    significand = np.where(nonfinite, 0, bits & 1023 | (exponent != 0) << 10)
-    return bits >> 15, np.where(nonfinite, 1, np.maximum(exponent, 1)), significand, nonfinite
-
-
 def align(x: np.ndarray, config: BitModConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Align the activations of one group of K (float16 [M, k], k a multiple of lanes).
 
@@ -60,20 +52,19 @@ def align(x: np.ndarray, config: BitModConfig) -> tuple[np.ndarray, np.ndarray, 
     before (the first rise counts from 1).
     """
     m, k = x.shape
-    sign, exponent, significand, _ = _fields(x)
+    exponent = fields_of(x)[1]
     beats = exponent.reshape(m, k // config.lanes, config.lanes)
     alignment = np.maximum.accumulate(beats.max(axis=2), axis=1)
     if config.is_dense:
         alignment = np.broadcast_to(alignment[:, -1:], alignment.shape)
-    shift = np.repeat(alignment, config.lanes, axis=1) - exponent
-    magnitude = ((significand << config.guard_bits << 1 >> shift) + 1) >> 1
+    aligned = align_to(x, np.repeat(alignment, config.lanes, axis=1), config.guard_bits)
     rise = np.diff(alignment, axis=1, prepend=alignment[:, :1] if config.is_dense else 1)
-    return np.where(sign, -magnitude, magnitude), alignment, rise
+    return aligned, alignment, rise
 
 
 def group_exponents(x: np.ndarray, config: BitModConfig) -> np.ndarray:
     """Largest exponent of each row's activations in each group, infinities and NaN apart, at least 1: int64 [M, groups]."""
-    exponent = _fields(x)[1]
+    exponent = fields_of(x)[1]
     return np.stack([exponent[:, group].max(axis=1) for group in _group_slices(x.shape[1], config.group_size)], axis=1)
 
 
@@ -105,7 +96,7 @@ def matmul(
     y, overflow = scale_round(total, qweight.second_level[1][None, :], np.dtype(config.output))
     if not flags:
         return y
-    nonfinite = np.broadcast_to(np.any(_fields(x)[3], axis=1, keepdims=True), y.shape)
+    nonfinite = np.broadcast_to(np.any(fields_of(x)[3], axis=1, keepdims=True), y.shape)
     return y, Flags(*map(config.tiles(*y.shape).any, (nonfinite, overflow)))
 
 

@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A column's dequantizer of bcq: a plane's sum a cycle, all rows in turn; and its output unit."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.bcq import BcqConfig
+from ..golden.bcq.config import PRODUCT_STAGES
+from ..hdl.floating import Float32, FloatAccumulate
+from ..hdl.pipeline import delay
+from ..hdl.saved_carry import chain_bits, resolve
+from ..hdl.selection import one_hot_select
+
+__all__ = ["PlaneDequantizer"]
+
+
+class PlaneDequantizer(wiring.Component):
+    """Multiplies a column's plane sums by their scale and adds them over planes and groups in binary32, one row a cycle.
+
+    * Latency: :meth:`latency_of` the config from ``visit`` to ``results``. Throughput: one row a cycle.
+    * Rounding: once a plane and group, to nearest even (:class:`~subbyte.hdl.floating.FloatAccumulate`).
+
+    Members
+    -------
+    chain : In
+        ``below`` of the column's first element.
+    negations : In
+        Of the column's keys.
+    significand : In(signed(scale_digits + 1))
+    scale_exponent : In(4)
+    starts_tile, ends_tile : In(1)
+        The pass is the first, the last one of its tile; from the first visit on until after the last one, as the scale is.
+    visit : In(rows)
+        Whose turn it is, one-hot or none.
+    row_exponent : In(5)
+        Of the row that is visited.
+    results : Out(ArrayLayout(Float32, rows))
+        Sums of the last finished tile.
+    """
+
+    @staticmethod
+    def latency_of(config: BcqConfig) -> int:
+        """Cycles from a visit to its result: the product, the sum, a register."""
+        return PRODUCT_STAGES + config.sum_stages + 1
+
+    def __init__(self, config: BcqConfig):
+        self.config = config
+        super().__init__({
+            "chain": In(chain_bits(config.accumulator_bits)),
+            "negations": In(range(config.tables * config.group_beats + 1)),
+            "significand": In(signed(config.scale_digits + 1)),
+            "scale_exponent": In(4),
+            "starts_tile": In(1),
+            "ends_tile": In(1),
+            "visit": In(config.rows),
+            "row_exponent": In(5),
+            "results": Out(data.ArrayLayout(Float32, config.rows)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        m.submodules.adder = adder = FloatAccumulate(
+            config.product_bits, exponent_max=config.largest_exponent, bias=config.exponent_bias, operands=config.max_visits,
+            stages=config.sum_stages)
+        visit = delay(m, self.visit, PRODUCT_STAGES, "visit", reset=True)
+        starts, ends = (delay(m, value, PRODUCT_STAGES, name) for name, value in
+                        (("starts", self.starts_tile), ("ends", self.ends_tile)))
+        sums, results = (Signal(data.ArrayLayout(32, config.rows), name=name, reset_less=True) for name in ("sums", "finished"))
+        m.d.comb += [
+            adder.operand.eq(self._product(m)),
+            adder.exponent.eq(delay(m, self.row_exponent + self.scale_exponent, PRODUCT_STAGES, "exponent")),
+            adder.sum_in.as_value().eq(Mux(starts, 0, one_hot_select(sums, visit))),
+            self.results.as_value().eq(results),
+        ]
+        write = delay(m, visit, config.sum_stages, "write", reset=True)
+        last = delay(m, ends, config.sum_stages, "last")
+        for row in range(config.rows):
+            with m.If(write[row]):
+                m.d.sync += sums[row].eq(adder.sum_out.as_value())
+            with m.If(write[row] & last):
+                m.d.sync += results[row].eq(adder.sum_out.as_value())
+        return m
+
+    def _product(self, m):
+        """The plane's sum times the scale's significand, in ``PRODUCT_STAGES``: resolved, two products, their sum."""
+        config, half = self.config, self.config.scale_digits // 2
+        total = Signal(signed(config.accumulator_bits), reset_less=True)
+        m.d.sync += total.eq(resolve(self.chain, config.accumulator_bits) + self.negations)
+        scale = delay(m, self.significand, 1, "scale")
+        low, high = (delay(m, total * part, 1, name) for name, part in
+                     (("low", scale[:half]), ("high", scale[half:].as_signed())))
+        product = Signal(signed(config.product_bits))
+        m.d.comb += product.eq(delay(m, low + (high << half), 1, "product"))
+        return product

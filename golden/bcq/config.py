@@ -1,0 +1,234 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of a bcq engine, the widths and latencies that follow from them, and the checks of its operands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from ..alignment import MANTISSA_BITS, check_binary16
+from ..config import EngineConfig, Work
+from ..parameters import check_choice, check_integer
+from ..schedule import GroupSchedule, Schedule, Timing
+from ..streams import BINARY16, BINARY32, Field, signed
+from .quantizer import MAX_BITS, SCALE_RANGE, QuantizedWeight
+
+__all__ = ["EDGE_STAGES", "EXPONENT_BITS", "MAC_STAGES", "PRODUCT_STAGES", "BcqConfig", "check_operands", "scale_fields"]
+
+EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 3
+"""Ranks of a row's edge: alignment, its rounding, sums of two, sums of ``mu``; of an element; of a dequantizer's product."""
+EXPONENT_BITS = 5
+"""Of a row's group."""
+_LARGEST_EXPONENT = 30
+
+
+@dataclass(frozen=True)
+class BcqConfig(EngineConfig):
+    """Parameters of a bcq engine: one object for golden model, packer and RTL.
+
+    The number of planes is none of them: every group has its own, up to ``planes``.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Tokens and output channels of a tile, at least 1.
+    lanes : int
+        Elements of K per beat; divides the group size.
+    mu : 2 to 4
+        Activations of a table; divides ``lanes``.
+    group_size : 32, 64, 128 or 256
+        Consecutive weights of a row that share alphas.
+    planes : 1 to 9
+        Most planes of a weight; an offset counts as one.
+    scale_digits : 8 to 24
+        Of an alpha or an offset.
+    guard_bits : 0 to 13
+        Bits below binary16's last place that alignment keeps.
+    output : "float32" or "float16"
+    drain : int
+        Results per beat on ``outputs``; divides ``cols``.
+    max_k : int
+        Longest reduction.
+    sum_stages : 1 to 6
+        Pipeline stages of the sum over planes and groups.
+    output_stages : 3 to 26
+        Pipeline stages of the output scaler.
+    """
+
+    rows: int = 8
+    cols: int = 32
+    lanes: int = 16
+    mu: int = 4
+    group_size: int = 128
+    planes: int = 5
+    scale_digits: int = 11
+    guard_bits: int = 4
+    output: str = "float32"
+    drain: int = 4
+    max_k: int = 16384
+    sum_stages: int = 6
+    output_stages: int = 4
+
+    result = BINARY32
+    tile_flags = ("nonfinite",)
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "cols", "lanes", "drain", "max_k"):
+            check_integer(name, getattr(self, name), 1)
+        for name, low, high in (("mu", 2, 4), ("planes", 1, MAX_BITS + 1), ("scale_digits", 8, 24), ("guard_bits", 0, 13),
+                                ("sum_stages", 1, 6), ("output_stages", 3, 26)):
+            check_integer(name, getattr(self, name), low, high)
+        check_integer("group_size", self.group_size)
+        check_choice("group_size", self.group_size, (32, 64, 128, 256), "32, 64, 128 or 256")
+        if self.group_size % self.lanes:
+            raise ValueError(f"lanes must divide group_size {self.group_size}, not be {self.lanes!r}")
+        check_choice("output", self.output, ("float32", "float16"), "'float32' or 'float16'")
+        self._check_drain()
+        check_integer("max_k", self.max_k, 1, 2**17)
+
+    @property
+    def tables(self) -> int:
+        """Tables of a beat; the last one may be of fewer activations."""
+        return ceil(self.lanes / self.mu)
+
+    @property
+    def group_beats(self) -> int:
+        """Beats of a full group."""
+        return self.group_size // self.lanes
+
+    @property
+    def max_groups(self) -> int:
+        """Most groups of a tile."""
+        return ceil(self.max_k / self.group_size)
+
+    @property
+    def formats_taken(self) -> Mapping[int, Work]:
+        """Planes of a group, less one; a pass each."""
+        return {planes - 1: Work(f"{planes} planes", passes=planes) for planes in range(1, self.planes + 1)}
+
+    @property
+    def streams(self) -> Mapping[str, Sequence[Field]]:
+        """Payload of each stream.
+
+        A beat of ``weights`` is a plane of them, all beats of a group before the next plane; an offset's plane is of ones. A
+        row's exponent of a group comes with each of its beats. A plane has a scale for each column, a column a power of two.
+        """
+        last = Field("last")
+        scale = (Field("significand", signed(self.scale_digits + 1)), Field("exponent", 4))
+        return {
+            "weights": (Field("plane", 1, (self.cols, self.lanes)), Field("format", 4), last),
+            "activations": (
+                Field("data", BINARY16, (self.rows, self.lanes)), Field("exponents", EXPONENT_BITS, self.rows), last),
+            "scales": (Field("alphas", scale, self.cols), last),
+            "constants": (Field("columns", BINARY32, self.cols),),
+            "outputs": (Field("data", BINARY32 if self.output == "float32" else BINARY16, self.drain), Field("nonfinite"),
+                        Field("overflow"), last),
+        }
+
+    @property
+    def aligned_bits(self) -> int:
+        """Width of an aligned activation, two's complement."""
+        return MANTISSA_BITS + self.guard_bits + 1
+
+    @property
+    def entry_bits(self) -> int:
+        """Width of a table's entry, two's complement."""
+        return self.aligned_bits + (self.mu - 1).bit_length()
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Width of a plane's sum over a group; it cannot overflow."""
+        return (((2**MANTISSA_BITS - 1) << self.guard_bits) * self.group_size).bit_length() + 1
+
+    @property
+    def product_bits(self) -> int:
+        """Width of a plane's sum times its scale."""
+        return self.accumulator_bits + self.scale_digits
+
+    @property
+    def largest_exponent(self) -> int:
+        """Of a product: a row's and a scale's."""
+        return _LARGEST_EXPONENT + SCALE_RANGE
+
+    @property
+    def exponent_bias(self) -> int:
+        """A product ``p`` of alignment E and scale exponent e counts ``p * 2**(E + e + exponent_bias)`` column constants."""
+        return -25 - self.guard_bits - SCALE_RANGE - self.scale_digits
+
+    @property
+    def max_visits(self) -> int:
+        """Most products that a result is the sum of."""
+        return self.max_groups * self.planes
+
+    @property
+    def timing(self) -> Timing:
+        """Latencies of the engine.
+
+        Ends of passes keep a distance: all rows are visited before the next sums leave the elements, and a row's sum is written
+        before it is read again.
+        """
+        capture = EDGE_STAGES + MAC_STAGES
+        return Timing(
+            interval=max(self.rows, capture, self.sum_stages + 1),
+            result=capture + 1 + PRODUCT_STAGES + self.sum_stages + 1,
+            output=self.output_stages,
+            drain_beats=self.drain_beats,
+            scaled="pass",
+        )
+
+    def schedule(self, qweight: QuantizedWeight, activations: object = None) -> Schedule:
+        """The groups of a tile; activations do not matter."""
+        del activations
+        check_operands(qweight, self)
+        k, passes = qweight.shape[1], qweight.planes.shape[2]
+        lengths = [min(self.group_size, k - start) for start in range(0, k, self.group_size)]
+        return Schedule(tuple(GroupSchedule(length, ceil(length / self.lanes), 1, passes) for length in lengths))
+
+
+def scale_fields(qweight: QuantizedWeight, config: BcqConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Alphas, and the offset behind them, as an engine takes them.
+
+    Returns
+    -------
+    significand, exponent : int64 [N, groups, planes]
+    column : float32 [N]
+        A scale is ``significand * 2**(exponent - 15 - scale_digits) * column``.
+
+    Raises
+    ------
+    ValueError
+        If one has too many digits.
+    """
+    scales = qweight.alpha if qweight.offset is None else np.concatenate([qweight.alpha, qweight.offset[:, :, None]], axis=2)
+    scales = scales.astype(np.float64)
+    _, top = np.frexp(np.abs(scales).reshape(len(scales), -1).max(axis=1))
+    _, exponent = np.frexp(scales)
+    exponent = np.where(scales == 0, 0, np.maximum(exponent - top[:, None, None], -SCALE_RANGE) + SCALE_RANGE)
+    significand = np.ldexp(scales, config.scale_digits + SCALE_RANGE - top[:, None, None] - exponent)
+    whole = np.rint(significand)
+    if (whole != significand).any():
+        where = tuple(np.argwhere(whole != significand)[0].tolist())
+        raise ValueError(f"scale_digits must hold all alphas and offsets of qweight, not {config.scale_digits} for "
+                         f"{scales[where].item()!r} of row {where[0]}, group {where[1]}")
+    return whole.astype(np.int64), exponent.astype(np.int64), np.ldexp(np.float32(1), top).astype(np.float32)
+
+
+def check_operands(qweight: QuantizedWeight, config: BcqConfig, x: np.ndarray | None = None) -> None:
+    """Refuse, with an error that names the rule, operands that an engine of this config cannot take."""
+    for name, value, kind in (("config", config, BcqConfig), ("qweight", qweight, QuantizedWeight)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+    if qweight.group_size != config.group_size:
+        raise ValueError(f"qweight.group_size must be the config's {config.group_size}, not {qweight.group_size}")
+    if qweight.planes.shape[2] > config.planes:
+        raise ValueError(f"planes must be at least {qweight.planes.shape[2]} for {qweight.bits} bits"
+                         f"{' and an offset' if qweight.offset is not None else ''}, not {config.planes}")
+    if qweight.shape[1] > config.max_k:
+        raise ValueError(f"K must be at most max_k {config.max_k}, not {qweight.shape[1]}")
+    column = scale_fields(qweight, config)[2]
+    if not np.all(np.isfinite(column) & (column >= np.finfo(np.float32).tiny)):
+        raise ValueError("qweight.alpha and offset must be within binary32's normal range")
+    if x is not None:
+        check_binary16(x, qweight.shape[1])

@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""bcq: what the engine computes, to the bit (docs/bcq.md gives the reasons).
+
+For one token, one output channel, with g guard bits; planes in their order, an offset as one more plane, of ones:
+
+* A row's activations of a group are aligned to the largest of their exponents, E:
+  ``A = round(significand * 2**g / 2**(E - exponent))``, half away from zero.
+* ``P_i = sum(b_ij * A_j)``, exact: from tables of sums of ``mu`` activations, chosen by ``mu`` bits of a plane.
+* ``S <- RNE32(S + P_i * significand_i * 2**(E + e_i + bias))``, one rounding a plane and group.
+* ``y = RNE(S * column)``, column a power of two, in binary32 or binary16.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..alignment import align_to, check_binary16, fields_of
+from ..floating import accumulate_float32, scale_round
+from .config import BcqConfig, check_operands, scale_fields
+from .quantizer import QuantizedWeight
+
+__all__ = ["Flags", "error_bound", "group_exponents", "matmul", "plane_sums", "reference"]
+
+
+class Flags(NamedTuple):
+    """Per tile [ceil(M / rows), ceil(N / cols)]: what the engine reports beside the numbers.
+
+    nonfinite
+        An activation of the tile was infinite or NaN; it contributed nothing.
+    overflow
+        A result of the tile exceeded the output format and became infinite.
+    """
+
+    nonfinite: np.ndarray
+    overflow: np.ndarray
+
+
+def _groups(k, group_size):
+    return [slice(start, min(start + group_size, k)) for start in range(0, k, group_size)]
+
+
+def plane_sums(x: np.ndarray, qweight: QuantizedWeight) -> np.ndarray:
+    """The exact sums of integers x [M, K] by planes and groups, int64 [M, N, groups, bits]."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "iu" or x.ndim != 2 or x.shape[1] != qweight.shape[1]:
+        raise ValueError(f"x must be integers [M, {qweight.shape[1]}], not {x.dtype} {list(x.shape)}")
+    return np.stack([np.einsum("mk,nki->mni", x[:, group].astype(np.int64), qweight.B[:, group].astype(np.int64))
+                     for group in _groups(x.shape[1], qweight.group_size)], axis=2)
+
+
+def group_exponents(x: np.ndarray, config: BcqConfig) -> np.ndarray:
+    """Largest exponent of each row's activations in each group, infinities and NaN apart, at least 1: int64 [M, groups]."""
+    exponent = fields_of(x)[1]
+    return np.stack([exponent[:, group].max(axis=1) for group in _groups(x.shape[1], config.group_size)], axis=1)
+
+
+def _products(x, qweight, config):
+    """For each group and plane, in order: products int64 [M, N], and exponents [M, N] less the bias."""
+    significand, exponent, _ = scale_fields(qweight, config)
+    planes, alignments = qweight.planes.astype(np.float64), group_exponents(x, config)
+    for index, group in enumerate(_groups(x.shape[1], config.group_size)):
+        alignment = alignments[:, index, None]
+        aligned = align_to(x[:, group], alignment, config.guard_bits).astype(np.float64)
+        for plane in range(planes.shape[2]):
+            sums = (aligned @ planes[:, group, plane].T).astype(np.int64)  # float64 holds these integers exactly
+            yield sums * significand[:, index, plane], alignment + exponent[:, index, plane]
+
+
+def matmul(
+    x: np.ndarray, qweight: QuantizedWeight, config: BcqConfig, flags: bool = False
+) -> np.ndarray | tuple[np.ndarray, Flags]:
+    """The engine's answer bit for bit: x float16 [M, K] -> y [M, N] in the config's output format, and its flags."""
+    check_operands(qweight, config, x)
+    total = np.zeros((len(x), qweight.shape[0]), np.float32)
+    for product, exponent in _products(x, qweight, config):
+        total = accumulate_float32(total, product, exponent + config.exponent_bias)
+    y, overflow = scale_round(total, scale_fields(qweight, config)[2][None, :], np.dtype(config.output))
+    if not flags:
+        return y
+    nonfinite = np.broadcast_to(fields_of(x)[3].any(axis=1)[:, None], y.shape)
+    m, n = y.shape
+    tiles = config.tiles(m, n)
+    return y, Flags(tiles.any(nonfinite), tiles.any(overflow))
+
+
+def reference(x: np.ndarray, qweight: QuantizedWeight) -> np.ndarray:
+    """Float64 product of the quantized operands; non-finite activations count as zero."""
+    x = check_binary16(x, qweight.shape[1])
+    finite = np.where(np.isfinite(x), x, 0).astype(np.float64)
+    weight = np.einsum("nki,nki->nk", qweight.B.astype(np.float64), qweight.spread(qweight.alpha.astype(np.float64)))
+    if qweight.offset is not None:
+        weight = weight + qweight.spread(qweight.offset.astype(np.float64))
+    return finite @ weight.T
+
+
+def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BcqConfig) -> np.ndarray:
+    """Worst case of ``|matmul - reference|`` [M, N], derived from the operands, for results that do not overflow.
+
+    An aligned activation is off by at most half a unit, so a plane's sum by half a unit for each weight; each sum is rounded
+    once (2**-24 of the running magnitude), the output once.
+    """
+    check_operands(qweight, config, x)
+    significand, exponent, column = scale_fields(qweight, config)
+    lengths = [group.stop - group.start for group in _groups(x.shape[1], config.group_size)]
+    bound, magnitude = np.zeros((2, len(x), qweight.shape[0]))
+    visits = ((index, plane) for index in range(len(lengths)) for plane in range(significand.shape[2]))
+    for (index, plane), (product, place) in zip(visits, _products(x, qweight, config), strict=True):
+        unit = np.ldexp(1.0, place + config.exponent_bias)
+        bound += lengths[index] / 2 * np.abs(significand[:, index, plane]) * unit
+        magnitude += np.abs(product) * unit
+        bound += magnitude * 2.0**-24
+    epsilon, tiny = (2.0**-24, 2.0**-150) if config.output == "float32" else (2.0**-11, 2.0**-25)
+    return bound * column * (1 + epsilon) + np.abs(reference(x, qweight)) * epsilon + tiny

@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""bcq, the binary-coded lookup engine, as the rest of the house knows it."""
+
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+
+from ..golden import bcq
+from .contract import Part, Product, Scheme
+from .operands import to_binary16
+
+__all__ = ["SCHEME"]
+
+_GROUP_SIZES = (128, 256, 64, 32)
+
+
+class Bcq(Scheme):
+    """Sums of a few activations are tabulated once and read by the bits of all columns' planes."""
+
+    name, title = "bcq", "nuQmm"
+    idea = "1 to 8 planes of +-1 with an alpha each, uniform weights among them; FP16 activations, tables of their sums"
+    paper = "nuQmm / LUT-GEMM, ICLR 2024; FIGLUT, HPCA 2025"
+    colours = "#997700", "#ccaa44"
+    Config = bcq.BcqConfig
+    Weight = bcq.QuantizedWeight
+    formats = ("bcq4", "bcq3", "bcq2", "bcq1")
+    corners = (
+        {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "mu": 2, "group_size": 32, "planes": 1, "max_k": 64},
+        {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "mu": 3, "group_size": 32, "scale_digits": 24, "planes": 9},
+        {"rows": 2, "cols": 2, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256},
+    )
+    fits = {
+        "smallest": {"rows": 1, "cols": 1, "lanes": 4, "drain": 1, "group_size": 32, "max_k": 2048},
+        "small": {"rows": 2, "cols": 4, "lanes": 8},
+        "large": {"rows": 4, "cols": 8, "lanes": 16},
+    }
+    bench = ({"rows": 4, "cols": 8, "lanes": 32},)
+    accurate = True
+
+    def takes(self, fmt, config):
+        return int(fmt.removeprefix("bcq")) <= config.planes
+
+    def quantize(self, weight, fmt, config):
+        return bcq.quantize(weight, int(fmt.removeprefix("bcq")), config.group_size)
+
+    def take(self, tensor, fmt, config):
+        """As it is: planes of the codes' bits, an offset for zero points and minima."""
+        if fmt not in (None, f"bcq{tensor.bits}"):
+            raise ValueError(f"{fmt} must be bcq{tensor.bits} for codes of {tensor.bits} bits")
+        if tensor.group_size != config.group_size and tensor.groups > 1:
+            raise ValueError(f"scales are of groups of {tensor.group_size}, not {config.group_size}")
+        repeats = -(-tensor.shape[1] // config.group_size) if tensor.groups == 1 else 1
+        scales, zeros = (np.repeat(array, repeats, axis=1) for array in (tensor.scales, tensor.zeros))
+        minima = None if tensor.minima is None else np.repeat(tensor.minima, repeats, axis=1)
+        if minima is not None:
+            minima, zeros = minima - scales * zeros, None
+        qweight = bcq.from_uniform(tensor.codes, scales, zeros, minima, tensor.bits, config.group_size)
+        bcq.check_operands(qweight, config)
+        return qweight, f"bcq{tensor.bits}"
+
+    def suited(self, tensor):
+        size = tensor.group_size if tensor.groups > 1 else 128
+        return {"group_size": size, "planes": max(tensor.bits + 1, self.Config.planes), "scale_digits": 24} if (
+            size in _GROUP_SIZES) else {}
+
+    def activations(self, x, config):
+        return to_binary16(x)
+
+    def product(self, x, qweight, config):
+        y, flags = bcq.matmul(x, qweight, config, flags=True)
+        m, n = y.shape
+        return Product(
+            y, flags._asdict(), frozenset(["nonfinite"] if flags.nonfinite.any() else []), bcq.reference(x, qweight),
+            config.timeline(m, n, config.schedule(qweight, x)),
+            {**bcq.pack(qweight, config, ceil(m / config.rows)),
+             "activations": bcq.pack_activations(x, config, ceil(n / config.cols))},
+            bcq.pack_outputs(y, flags.nonfinite, config),
+        )
+
+    def results(self, words, m, n, config):
+        y, *masks = bcq.unpack_outputs(words, m, n, config)
+        return y, bcq.Flags(*masks)._asdict()
+
+    def shared(self, config):
+        return f"groups of {config.group_size}, an alpha a plane"
+
+    @cached_property
+    def parts(self):
+        from ..dequant.bcq import PlaneDequantizer
+        from ..pe.bcq import BcqElement, BcqPE, KeyDecoder, TableEdge
+        from ..top.bcq import BcqCore, BcqEngine
+
+        def planes(count):
+            """Weights of so many bits take as many cycles, without an offset."""
+            return lambda config: {f"FP16 x W{bits}": count(config) / bits for bits in (4, 3, 2, 1) if bits <= config.planes}
+
+        def lanes(config):
+            return f"{config.lanes} lanes"
+
+        def size(config):
+            return f"{config.rows} x {config.cols} x {config.lanes}"
+
+        def part(name, kind, title, make, macs=lambda config: {}, size=lanes, breakdown=None, released=False):
+            return Part(name, kind, title, make, {f"bcq_{name}": {}}, macs, size, breakdown or {}, released)
+
+        array = {"*_element": "PE array", "*_row": "edge logic", "*_keys": "edge logic", "*_dequant": "dequantization"}
+        of_pe = planes(lambda config: config.lanes)
+        of_array = planes(lambda config: config.rows * config.cols * config.lanes)
+        return (
+            part("pe", "pe", "processing element: tables, keys, element", BcqPE, of_pe, released=True),
+            part("element", "part", "element: reads tables, accumulates", BcqElement, of_pe),
+            part("row", "part", "aligner and tables of a row", TableEdge),
+            part("keys", "part", "key decoder of a column", KeyDecoder),
+            part("dequant", "part", "dequantizer of a column", PlaneDequantizer, size=lambda config: f"{config.rows} rows"),
+            part("array", "array", "array with tables and dequantization", BcqCore.of, of_array, size,
+                 {**array, "": "edge logic"}),
+            part("engine", "engine", "engine", BcqEngine, of_array, size,
+                 {**array, "*_scale": "dequantization", "*.core": "edge logic", "": "shell"}, released=True),
+        )
+
+
+SCHEME = Bcq()

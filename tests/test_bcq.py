@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""bcq's golden model: quantizers against the authors' own, the uniform conversion, exact sums, words, errors."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from subbyte.golden import bcq
+from subbyte.golden.bcq import BcqConfig, QuantizedWeight
+from subbyte.golden.bcq.quantizer import round_scales
+from subbyte.tests.recordings import recordings
+
+SMALL = BcqConfig(rows=2, cols=4, lanes=8, group_size=32, drain=2, max_k=400)
+
+
+def random_weight(rng, n, k, bits, config, offset=False):
+    """Random planes; alphas and offsets of all sizes that an engine holds, zeros among them."""
+    groups = -(-k // config.group_size)
+    alpha = np.exp2(rng.uniform(-18, 2, (n, groups, bits)))
+    alpha[rng.random(alpha.shape) < 0.1] = 0
+    offsets = rng.normal(size=(n, groups)) if offset else None
+    alpha, offsets = round_scales(alpha, offsets, config.scale_digits)
+    return QuantizedWeight(rng.choice(np.array([-1, 1], np.int8), (n, k, bits)), alpha, offsets, config.group_size)
+
+
+# Quantizers
+
+
+@pytest.mark.parametrize("path", recordings("bcq_*alt15*.npz") + recordings("bcq_*greedy*.npz"), ids=lambda path: path.stem)
+def test_authors_quantizer(path):
+    """The error of the published code, or less; its planes give its sums and its kernels' words."""
+    with np.load(path) as recorded:
+        group_size, bits = recorded["B"].shape[2:]
+        greedy = "greedy" in path.stem
+        qweight = bcq.quantize(recorded["W"], bits, group_size, "greedy" if greedy else "alternating")
+        error = np.sum((qweight.dequantize() - recorded["W"]) ** 2.0) / np.sum(recorded["W"] ** 2.0)
+        assert error <= recorded["rel"] + 1e-3
+        n, k = recorded["W"].shape
+        theirs = QuantizedWeight(recorded["B"].reshape(n, k, bits), recorded["alpha"], None, group_size)
+        if greedy:
+            assert np.array_equal(qweight.B, theirs.B)
+            assert np.allclose(qweight.alpha, theirs.alpha, rtol=2**-11)
+        assert np.array_equal(bcq.plane_sums(recorded["x_i8"][None], theirs)[0], recorded["P_i8"])
+        assert np.array_equal(bcq.kernel_words(theirs), recorded["bW_kernel"])
+        assert np.array_equal(bcq.from_kernel_words(recorded["bW_kernel"]), theirs.B)
+
+
+@pytest.mark.parametrize("path", recordings("bcq_rtn*.npz"), ids=lambda path: path.stem)
+def test_uniform_as_recorded(path):
+    """Uniform weights in binary codes are what they were; twice their product is that of planes and the sum of activations."""
+    with np.load(path) as recorded:
+        n, k = recorded["W"].shape
+        codes, group_size = recorded["Q"].reshape(n, k), recorded["Q"].shape[2]
+        bits = recorded["B"].shape[3]
+        qweight = bcq.from_uniform(codes, recorded["scale"][..., 0], recorded["zero"][..., 0], bits=bits)
+        assert qweight.group_size == group_size and np.array_equal(qweight.B, recorded["B"].reshape(n, k, bits))
+        assert np.allclose(qweight.alpha, recorded["alpha"], rtol=1e-5)
+        assert np.allclose(qweight.offset, recorded["offset"][..., 0], rtol=1e-5, atol=1e-7)
+        assert np.allclose(qweight.dequantize(), recorded["W_hat"], rtol=1e-5, atol=1e-7)
+        x = recorded["x_i8"][None].astype(np.int64)
+        sums = bcq.plane_sums(x, qweight)
+        assert np.array_equal(sums[0], recorded["P_i8"])
+        products = np.stack([x[:, start : start + group_size] @ codes[:, start : start + group_size].T
+                             for start in range(0, k, group_size)], axis=2)
+        assert np.array_equal(2 * products[0], (sums[0] * 2 ** np.arange(bits)).sum(axis=2)
+                              + (2**bits - 1) * recorded["S_i8"])
+
+
+def test_from_uniform():
+    """Scales of either sign, zeros and minima, ragged groups: the weights themselves, to float32's digits."""
+    rng = np.random.default_rng(1)
+    for bits in range(1, 9):
+        codes, scale = rng.integers(0, 2**bits, (3, 70)), rng.normal(size=(3, 3))
+        spread = np.repeat(scale, 32, axis=1)[:, :70]
+        for given in ({"zero": rng.integers(0, 2**bits, (3, 3))}, {"minimum": rng.normal(size=(3, 3))}, {}):
+            qweight = bcq.from_uniform(codes, scale, bits=bits, group_size=32, **given)
+            more = {name: np.repeat(value, 32, axis=1)[:, :70] for name, value in given.items()}
+            exact = spread * (codes - more.get("zero", 0)) + more.get("minimum", 0)
+            assert np.allclose(qweight.dequantize(), exact, rtol=0, atol=2**-20 * 2**bits)
+    assert bcq.from_uniform(np.array([[0, 5]]), np.ones((1, 1))).bits == 3
+
+
+def test_quantize():
+    """More planes and more rounds lessen the error; a group of zeros has alphas of zero; the last group may be shorter."""
+    weight = np.random.default_rng(2).normal(size=(4, 100)).astype(np.float32)
+    weight[0, :64] = 0
+
+    def error(*way):
+        return np.sum((bcq.quantize(weight, *way).dequantize() - weight) ** 2)
+
+    assert error(4, 64) < error(3, 64) < error(2, 64) < error(1, 64)
+    for bits in (2, 3, 4):
+        assert error(bits, 64, "alternating") < error(bits, 64, "refined") < error(bits, 64, "greedy")
+    qweight = bcq.quantize(weight, 3, 64)
+    assert not qweight.alpha[0, 0].any() and not qweight.dequantize()[0, :64].any()
+    assert np.all(np.diff(qweight.alpha, axis=2) <= 0) and qweight.bits_per_weight == 3 + 16 * 3 * 2 / 100
+    assert np.array_equal(qweight.codes >> 2 & 1, qweight.B[:, :, 2] > 0)
+    short = bcq.quantize(weight[:, 64:], 3, 64)
+    assert np.array_equal(short.B, qweight.B[:, 64:])
+
+
+# The product
+
+
+@pytest.mark.parametrize("offset", [False, True])
+@pytest.mark.parametrize("output", ["float32", "float16"])
+def test_error_bound(offset, output):
+    """Within the derived bound, outlier channels and subnormal activations among the operands."""
+    rng, worst = np.random.default_rng(3), 0
+    for guard_bits, digits in ((0, 8), (4, 11), (7, 24)):
+        config = replace(SMALL, guard_bits=guard_bits, scale_digits=digits, output=output)
+        x = (rng.normal(size=(6, 90)) * np.exp(rng.normal(size=(6, 90)))).astype(np.float16)
+        x[1, 7] *= 1000
+        x[2] = rng.normal(size=90) * 1e-6
+        qweight = random_weight(rng, 5, 90, 3, config, offset)
+        difference = np.abs(bcq.matmul(x, qweight, config) - bcq.reference(x, qweight))
+        bound = bcq.error_bound(x, qweight, config)
+        assert np.all(difference <= bound)
+        worst = max(worst, (difference / bound).max())
+    assert worst > 0.05
+
+
+def test_integers_are_exact():
+    """INT8 activations and alphas of powers of two lose nothing: the sums of planes."""
+    rng = np.random.default_rng(4)
+    x, codes = rng.integers(-128, 128, (3, 96)), rng.integers(0, 16, (5, 96))
+    qweight = bcq.from_uniform(codes, np.ones((5, 3)), np.full((5, 3), 8), bits=4)
+    y = bcq.matmul(x.astype(np.float16), qweight, SMALL)
+    assert np.array_equal(y, x @ (codes - 8).T)
+
+
+def test_flags():
+    x, weight = np.ones((3, 32), np.float16), random_weight(np.random.default_rng(5), 5, 32, 2, SMALL)
+    x[2, 5] = np.inf
+    y, flags = bcq.matmul(x, weight, SMALL, flags=True)
+    assert np.isfinite(y).all() and flags.nonfinite.tolist() == [[False, False], [True, True]] and not flags.overflow.any()
+
+
+# Words
+
+
+@pytest.mark.parametrize("offset, order, k", [(False, "n_outer", 32), (True, "m_outer", 75), (True, "n_outer", 33)])
+def test_words(offset, order, k):
+    """What is packed comes back, scales to the bit."""
+    rng = np.random.default_rng(6)
+    qweight = random_weight(rng, 7, k, 3, SMALL, offset)
+    words = bcq.pack(qweight, SMALL, 2, order)
+    found = bcq.unpack(words, SMALL, 7, k, 2, order)
+    assert np.array_equal(found["planes"][:, :, :3], qweight.B) and (not offset or np.all(found["planes"][:, :, 3] == 1))
+    assert np.array_equal(found["scales"][:, :, :3], qweight.alpha)
+    assert not offset or np.array_equal(found["scales"][:, :, 3], qweight.offset)
+    x = rng.normal(size=(4, k)).astype(np.float16)
+    assert len(bcq.pack_activations(x, SMALL, 2, order)) == 4 * -(-k // 8)
+    y, flags = bcq.matmul(x, qweight, SMALL, flags=True)
+    outputs = bcq.unpack_outputs(bcq.pack_outputs(y, flags.nonfinite, SMALL, order), 4, 7, SMALL, order)
+    assert np.array_equal(outputs[0], y) and np.array_equal(outputs[1], flags.nonfinite)
+
+
+# Errors
+
+
+ONES = np.ones((2, 32, 3), np.int8)
+THIRDS = QuantizedWeight(ONES, np.full((2, 1, 3), 1 / 3, np.float32), None, 32)
+
+
+@pytest.mark.parametrize("call, error, message", [
+    (lambda: QuantizedWeight(0 * ONES, np.ones((2, 1, 3), np.float32), None, 32), ValueError,
+     "B must hold -1 and +1 alone: a weight with zeros among them is ternary, which scheme rsr takes"),
+    (lambda: QuantizedWeight(ONES, -np.ones((2, 1, 3), np.float32), None, 32), ValueError,
+     "alpha must not be negative, not -1.0"),
+    (lambda: QuantizedWeight(ONES, np.ones((2, 1), np.float32), None, 32), ValueError,
+     "alpha must be finite float32 [2, 1, 3], not float32 [2, 1]"),
+    (lambda: bcq.quantize(np.ones((2, 2)), 9), ValueError, "bits must be 1 to 8, not 9"),
+    (lambda: bcq.quantize(np.full((2, 2), np.nan), 2), ValueError,
+     "weight must be a finite matrix with rows and columns, not of shape (2, 2)"),
+    (lambda: bcq.from_uniform(np.array([[9]]), np.ones((1, 1)), bits=3), ValueError, "bits must hold all codes, not 3 for 9"),
+    (lambda: bcq.from_uniform(np.zeros((1, 5), int), np.ones((1, 2))), ValueError,
+     "group_size must be given for 2 groups of K = 5, which they do not divide"),
+    (lambda: BcqConfig(mu=5), ValueError, "mu must be 2 to 4, not 5"),
+    (lambda: BcqConfig(lanes=48), ValueError, "lanes must divide group_size 128, not be 48"),
+    (lambda: bcq.matmul(np.zeros((1, 32), np.float16), bcq.quantize(np.ones((2, 32)), 6, 32), SMALL), ValueError,
+     "planes must be at least 6 for 6 bits, not 5"),
+    (lambda: bcq.matmul(np.zeros((1, 32), np.float32), bcq.quantize(np.ones((2, 32)), 2, 32), SMALL), TypeError,
+     "activations must be float16, not float32"),
+    (lambda: bcq.matmul(np.zeros((1, 32), np.float16), bcq.quantize(np.ones((2, 32)), 2, 64), SMALL), ValueError,
+     "qweight.group_size must be the config's 32, not 64"),
+    (lambda: bcq.matmul(np.zeros((1, 32), np.float16), THIRDS, SMALL), ValueError,
+     "scale_digits must hold all alphas and offsets of qweight, not 11 for 0.3333333432674408 of row 0, group 0"),
+])
+def test_errors(call, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        call()

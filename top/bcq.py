@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The bcq engine: its core, and the core in the shell."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data
+
+from ..dequant.bcq import PlaneDequantizer
+from ..dequant.sum_output import SumOutput
+from ..golden.bcq import BcqConfig
+from ..golden.bcq.config import EDGE_STAGES, EXPONENT_BITS, MAC_STAGES
+from ..hdl.pipeline import delay
+from ..hdl.place import place
+from ..hdl.selection import one_hot_select
+from ..pe.bcq import BcqElement, KeyDecoder, TableEdge
+from .core import Core
+from .engine import Engine
+
+__all__ = ["BcqCore", "BcqEngine"]
+
+CAPTURE = EDGE_STAGES + MAC_STAGES
+"""Cycles from a pass's last beat to the capture of its sums; the first row is visited a cycle later."""
+
+
+class BcqCore(Core):
+    """The array: tables for each row, keys and a dequantizer for each column, an element a pair.
+
+    A pass takes one plane through the beats of a group, which the edge keeps; its sums leave with the plane's scales.
+    """
+
+    CONFIG = BcqConfig
+
+    def __init__(self, config: BcqConfig):
+        super().__init__(config, error_names=("nonfinite", "exponent"))
+
+    @property
+    def latency(self) -> int:
+        """The pass's sum, its capture, the dequantizer."""
+        return CAPTURE + 1 + PlaneDequantizer.latency_of(self.config)
+
+    @property
+    def interval(self) -> int:
+        """All rows are visited before the next sums are captured, a pass's facts have moved on, and sums are written."""
+        return max(self.config.rows, CAPTURE, self.config.sum_stages + 1)
+
+    def output_unit(self) -> SumOutput:
+        """Scales the sums."""
+        return SumOutput(self.config)
+
+    def figures(self) -> dict[str, object]:
+        """Widths of tables' entries and of sums."""
+        return {"entry_bits": self.config.entry_bits, "accumulator_bits": self.config.accumulator_bits}
+
+    def usage(self) -> dict[str, dict]:
+        """Planes, exponents, scales."""
+        config = self.config
+        return {
+            "errors": {
+                "nonfinite": "an activation is an infinity or NaN; it counts as zero",
+                "exponent": "an activation's exponent is above its group's; the results are wrong",
+            },
+            "codes": {
+                "weight": "a bit a plane, 1 is plus, 0 is minus the plane's alpha; an offset's plane is of ones",
+                "format": "planes of the group, an offset counted, less 1",
+                "scale": f"significand * 2**(exponent - {15 + config.scale_digits}), times the column's constant",
+                "exponents": "the largest biased exponent of a row's activations in the group, at least 1",
+                "padding": "zeros in the activations",
+                "beats_per_tile": "of weights, for each group: planes * ceil(elements / lanes); of scales one for each plane",
+            },
+            "beats": {
+                "weights": f"a plane of {config.lanes} weights of {config.cols} columns; all of a group, then its next plane",
+                "activations": f"{config.lanes} of each of {config.rows} rows, once a group; and the rows' exponents",
+                "scales": f"a plane's alpha, or the offset, of {config.cols} columns",
+                "constants": "a power of two for each column",
+            },
+        }
+
+    def elaborate(self, platform):
+        m = Module()
+        config, step = self.config, self.step
+        starts = step.valid & step.first["pass"]
+        first = delay(m, starts, EDGE_STAGES + 1, "first", reset=True)
+        capture = delay(m, step.valid & step.last["pass"], CAPTURE, "capture", reset=True)
+        rows = self._place_rows(m, platform, starts)
+        facts = self._keep_facts(m, rows, capture)
+        visit = self._visits(m, capture)
+        m.d.comb += self.done.eq(delay(m, visit[0] & facts.ends_tile, PlaneDequantizer.latency_of(config), "done", reset=True))
+        for c in range(config.cols):
+            keys = self._place_keys(m, platform, c, first, capture)
+            dequant = place(m, platform, f"dequant_{c}", "dequant", PlaneDequantizer, config)
+            m.d.comb += [
+                dequant.negations.eq(keys.negations),
+                dequant.significand.eq(facts.alphas[c].significand),
+                dequant.scale_exponent.eq(facts.alphas[c].exponent),
+                dequant.starts_tile.eq(facts.starts_tile),
+                dequant.ends_tile.eq(facts.ends_tile),
+                dequant.visit.eq(visit),
+                dequant.row_exponent.eq(one_hot_select(facts.exponents, visit)),
+            ]
+            above = 0
+            for r in reversed(range(config.rows)):
+                element = place(m, platform, f"element_{r}_{c}", "element", BcqElement, config)
+                m.d.comb += [
+                    element.tables.eq(rows[r].tables),
+                    element.keys.eq(keys.keys),
+                    element.first.eq(first),
+                    element.capture.eq(capture),
+                    element.above.eq(above),
+                    self.results[r][c].eq(dequant.results[r]),
+                ]
+                above = element.below
+            m.d.comb += dequant.chain.eq(above)
+        return m
+
+    def _place_keys(self, m, platform, c, first, capture):
+        """The decoder of a column's keys."""
+        keys = place(m, platform, f"keys_{c}", "keys", KeyDecoder, self.config)
+        m.d.comb += [
+            keys.plane.eq(self.weights.plane[c]),
+            keys.valid.eq(self.step.valid),
+            keys.first.eq(first),
+            keys.capture.eq(capture),
+        ]
+        return keys
+
+    def _place_rows(self, m, platform, starts):
+        """An edge for each row; together they know whether the tile has met an infinity or NaN."""
+        edges, step = [], self.step
+        for r in range(self.config.rows):
+            edge = place(m, platform, f"row_{r}", "row", TableEdge, self.config)
+            m.d.comb += [
+                edge.beat.eq(self.activations.data[r]),
+                edge.group_exponent.eq(self.activations.exponents[r]),
+                edge.first.eq(starts),
+            ]
+            edges.append(edge)
+        met, so_far = Signal(), Signal()
+        m.d.comb += [
+            self.errors.nonfinite.eq(step.valid & Cat(edge.nonfinite for edge in edges).any()),
+            self.errors.exponent.eq(step.valid & Cat(edge.too_low for edge in edges).any()),
+            met.eq(self.errors.nonfinite | so_far & ~step.first.tile),
+        ]
+        with m.If(step.valid):
+            m.d.sync += so_far.eq(met)
+            with m.If(step.last.tile):
+                m.d.sync += self.flags.nonfinite.eq(met)
+        return edges
+
+    def _visits(self, m, capture):
+        """Whose turn it is, one-hot."""
+        turns, turn = [], capture
+        for row in range(self.config.rows):
+            turn = delay(m, turn, 1, f"turn_{row}", reset=True)
+            turns.append(turn)
+        visit = Signal(self.config.rows)
+        m.d.comb += visit.eq(Cat(turns))
+        return visit
+
+    def _keep_facts(self, m, rows, capture):
+        """The facts of a pass wait until its sums are captured; by then the next pass may leave its own."""
+        facts = data.StructLayout({
+            "alphas": self.scales.alphas.shape(),
+            "exponents": data.ArrayLayout(EXPONENT_BITS, self.config.rows),
+            "starts_tile": 1,
+            "ends_tile": 1,
+        })
+        left, visited = Signal(facts, reset_less=True), Signal(facts, reset_less=True)
+        with m.If(self.step.valid & self.step.last["pass"]):
+            m.d.sync += [
+                left.alphas.eq(self.scales.alphas),
+                *(left.exponents[r].eq(edge.exponent) for r, edge in enumerate(rows)),
+                left.starts_tile.eq((self.step.index.group == 0) & (self.step.index["pass"] == 0)),
+                left.ends_tile.eq(self.step.last.tile),
+            ]
+        with m.If(capture):
+            m.d.sync += visited.eq(left)
+        return visited
+
+
+class BcqEngine(Engine):
+    """The bcq engine: binary-coded weights of 1 to 8 planes, FP16 activations.
+
+    * Throughput: ``rows * cols * lanes`` one-bit weights a cycle, one for each plane of a weight and for an offset.
+    """
+
+    CORE = BcqCore
