@@ -3,8 +3,8 @@
 """`make perplexity`: perplexities of SmolLM2-135M on WikiText-2 beside those of an independent implementation.
 
 That one was written apart from this project, in float32 on a GPU, for the same file and the first 48 windows of the same text
-(docs/models.md). What its figures say to three or four digits must come out here within 0.3 %, with
-4-bit activations within 4 %.
+(docs/models.md). What its figures say to three or four digits must come out here within
+0.3 %, with 4-bit activations within 4 %.
 """
 
 import json
@@ -24,8 +24,7 @@ __all__ = ["INDEPENDENT", "main"]
 
 WINDOWS, TOLERANCE = 48, 0.003
 COARSE = 0.04
-"""Likewise of 4-bit activations: the last bit of a sum decides on roundings, which decide on others, and windows' losses move by
-0.09 nats (docs/models.md)."""
+"""Likewise of 4-bit activations: the last bit of a sum decides on roundings, these on others, and a window's loss moves by 0.09."""
 INDEPENDENT = {
     "file": 18.4106,
     "bitmod int8": 18.48, "bitmod int6": 19.22, "bitmod int5": 20.53,
