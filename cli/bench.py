@@ -6,7 +6,9 @@ Accuracy is the exact model's, which the RTL equals bit for bit; cycles and spee
 those of a forward pass.
 """
 
+import contextlib
 import sys
+from pathlib import Path
 
 import click
 import numpy as np
@@ -17,6 +19,7 @@ from ..sim.engine_run import EngineModel, rms
 from ..tools.toolchain import build_root
 from ..weights.smollm2 import ModelUnavailable, fetch_model
 from . import bench_arithmetic
+from .figures import Tee, save_figures, tables_of
 
 __all__ = ["accuracy", "main"]
 
@@ -48,14 +51,24 @@ def accuracy(scheme, fmt, k, samples=1024, seed=1, **parameters):
               "with ,tokens=A:B some tokens, with ,block=B one block in the table of errors. Alone: Tiny Shakespeare.")
 @click.option("--layer", "layers", metavar="NAME", multiple=True, default=_LAYERS, show_default=True,
               help="A layer to run through the RTL; repeat for more.")
-def main(names, activations, layers):
+@click.option("--json", "output", metavar="FILE", type=click.Path(path_type=Path), help="Write them to a file as well.")
+def main(names, activations, layers, output):
     """Print all tables.
 
     \b
     Example:
       python -m subbyte.cli.bench --scheme bitmod --activations model:README.md,tokens=0:64 --layer blk.3.attn_v
     """
-    schemes = [scheme(name) for name in names]
+    told = Tee(sys.stdout)
+    with contextlib.redirect_stdout(told):
+        failed = _print_tables([scheme(name) for name in names], activations, layers)
+    if output is not None:
+        save_figures(output, {"tables": tables_of(told.getvalue())})
+    sys.exit(failed)
+
+
+def _print_tables(schemes, activations, layers):
+    """All of them; returns the exit code."""
     for one in schemes:
         if one.accurate:
             _accuracy_table(one)
@@ -70,7 +83,7 @@ def main(names, activations, layers):
     for one in schemes:
         bench_arithmetic.table(one, real)
         one.tables(path)
-    sys.exit(max(_layer_table(one, path, inputs) for one in schemes))
+    return max(_layer_table(one, path, inputs) for one in schemes)
 
 
 def _accuracy_table(scheme):

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte import __version__, cli, weights
-from subbyte.cli import bench, commands, doctor, lint, operands, settings
+from subbyte.cli import bench, commands, doctor, figures, lint, operands, settings
 from subbyte.golden.bitmod import BitModConfig
 from subbyte.golden.bitmod.formats import Format
 from subbyte.schemes import NAMES, engines, scheme
@@ -421,6 +421,13 @@ def test_schemes_are_complete(name):
         "smallest", "small", "large"}
     for corner in entry.corners:
         assert entry.Config(**corner) != entry.Config()
+
+
+def test_tables_of_markdown():
+    """As `make bench` prints them: each has the title above it, and its rows by column."""
+    told = "\nfirst\n\n| a | b |\n|---|---|\n| 1 | x y |\n| 2 | |\n\nsecond\n| c |\n|---|\n| 3 |\n"
+    assert figures.tables_of(told) == [{"title": "first", "rows": [{"a": "1", "b": "x y"}, {"a": "2", "b": ""}]},
+                                       {"title": "second", "rows": [{"c": "3"}]}]
 
 
 def test_accuracy_is_within_the_promise():

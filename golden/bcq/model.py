@@ -78,7 +78,7 @@ def matmul(
     y, overflow = scale_round(total, scale_fields(qweight, config)[2][None, :], np.dtype(config.output))
     if not flags:
         return y
-    nonfinite = np.broadcast_to(fields_of(x)[3].any(axis=1)[:, None], y.shape)
+    nonfinite = np.broadcast_to(np.any(fields_of(x)[3], axis=1, keepdims=True), y.shape)
     m, n = y.shape
     tiles = config.tiles(m, n)
     return y, Flags(tiles.any(nonfinite), tiles.any(overflow))

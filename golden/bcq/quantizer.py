@@ -215,15 +215,13 @@ def from_uniform(codes: np.ndarray, scale: np.ndarray, zero: np.ndarray | None =
     n, k = codes.shape
     if scale.ndim != 2 or len(scale) != n:
         raise ValueError(f"scale must have shape [{n}, groups], not {list(scale.shape)}")
-    if group_size is None:
-        if k % scale.shape[1]:
-            raise ValueError(f"group_size must be given for {scale.shape[1]} groups of K = {k}, which they do not divide")
-        group_size = k // scale.shape[1]
-    turned = np.sign(scale) < 0
+    if group_size is None and k % scale.shape[1]:
+        raise ValueError(f"group_size must be given for {scale.shape[1]} groups of K = {k}, which they do not divide")
+    size = group_size or k // scale.shape[1]
     planes = np.where(codes[:, :, None] >> np.arange(bits) & 1, 1, -1)
-    planes = np.where(np.repeat(turned, group_size, axis=1)[:, :k, None], -planes, planes).astype(np.int8)
+    planes = np.where(np.repeat(scale < 0, size, axis=1)[:, :k, None], -planes, planes).astype(np.int8)
     alpha = np.abs(scale)[:, :, None] * 2.0 ** (np.arange(bits) - 1)
     offset = scale * ((2**bits - 1) / 2 - (0 if zero is None else np.asarray(zero, np.float64)))
     if minimum is not None:
         offset = offset + np.asarray(minimum, np.float64)
-    return QuantizedWeight(planes, alpha.astype(np.float32), offset.astype(np.float32), group_size)
+    return QuantizedWeight(planes, alpha.astype(np.float32), offset.astype(np.float32), size)
