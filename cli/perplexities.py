@@ -24,7 +24,7 @@ __all__ = ["INDEPENDENT", "main"]
 
 WINDOWS, TOLERANCE = 48, 0.003
 COARSE = 0.04
-"""Likewise of 4-bit activations: the last bit of a sum decides on roundings, these on others, and a window's loss moves by 0.09."""
+"""Likewise of 4-bit activations: the last bit of a sum decides on roundings, these on others; a window's loss moves by 0.09."""
 INDEPENDENT = {
     "file": 18.4106,
     "bitmod int8": 18.48, "bitmod int6": 19.22, "bitmod int5": 20.53,
