@@ -24,6 +24,9 @@ from ..tools.toolchain import Failed
 
 __all__ = ["Failure", "main"]
 
+# Who measures a part of a core leaves the rest of it unused, which Amaranth would tell.
+warnings.filterwarnings("ignore", message=".*created but never used")
+
 COMMANDS = {
     "verilog": ("commands", "Generate an engine, or one of its parts, as Verilog-2005."),
     "quantize": ("commands", "Quantize a tensor of a model file, and say what it costs and loses."),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.bcq import BcqConfig
 from ..golden.bcq.config import PRODUCT_STAGES
+from ..hdl.bit_heap import BitHeap, Term, least_budget
 from ..hdl.floating import Float32, FloatAccumulate
 from ..hdl.pipeline import delay
 from ..hdl.saved_carry import chain_bits, resolve
@@ -85,13 +86,18 @@ class PlaneDequantizer(wiring.Component):
         return m
 
     def _product(self, m):
-        """The plane's sum times the scale's significand, in ``PRODUCT_STAGES``: resolved, two products, their sum."""
-        config, half = self.config, self.config.scale_digits // 2
+        """The plane's sum times the scale's significand: resolved in a rank, then a row for each bit of it, in one heap."""
+        config, digits = self.config, self.config.scale_digits
         total = Signal(signed(config.accumulator_bits), reset_less=True)
         m.d.sync += total.eq(resolve(self.chain, config.accumulator_bits) + self.negations)
-        scale = delay(m, self.significand, 1, "scale")
-        low, high = (delay(m, total * part, 1, name) for name, part in
-                     (("low", scale[:half]), ("high", scale[half:].as_signed())))
+        *bits, sign = delay(m, self.significand, 1, "scale")
+        plain = total.as_unsigned()
+        rows = [plain & bit.replicate(len(plain)) for bit in bits] + [~plain & sign.replicate(len(plain))]
+        terms = [Term(len(total), signed=True, weight=place, delay=0.5) for place in range(digits + 1)]
+        terms.append(Term(1, weight=digits))
+        m.submodules.heap = heap = BitHeap(terms, width=config.product_bits, register_output=True,
+                                           budget=least_budget(terms, config.product_bits, PRODUCT_STAGES - 2))
+        m.d.comb += [heap.terms[place].eq(row) for place, row in enumerate((*rows, sign))]
         product = Signal(signed(config.product_bits))
-        m.d.comb += product.eq(delay(m, low + (high << half), 1, "product"))
+        m.d.comb += product.eq(delay(m, heap.sum, PRODUCT_STAGES - 1 - heap.latency, "product"))
         return product

@@ -25,7 +25,7 @@ class Bcq(Scheme):
     colours = "#997700", "#ccaa44"
     Config = bcq.BcqConfig
     Weight = bcq.QuantizedWeight
-    formats = ("bcq4", "bcq3", "bcq2", "bcq1")
+    formats = ("bcq4", "bcq3", "bcq2", "bcq1", *(f"bcq{bits}-alternating" for bits in (4, 3, 2, 1)))
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "mu": 2, "group_size": 32, "planes": 1, "max_k": 64},
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "mu": 3, "group_size": 32, "scale_digits": 24, "planes": 9},
@@ -40,10 +40,12 @@ class Bcq(Scheme):
     accurate = True
 
     def takes(self, fmt, config):
-        return int(fmt.removeprefix("bcq")) <= config.planes
+        bits, _, method = fmt.removeprefix("bcq").partition("-")
+        return int(bits) + (not method) <= config.planes
 
     def quantize(self, weight, fmt, config):
-        return bcq.quantize(weight, int(fmt.removeprefix("bcq")), config.group_size)
+        bits, _, method = fmt.removeprefix("bcq").partition("-")
+        return bcq.quantize(weight, int(bits), config.group_size, method or "grid")
 
     def take(self, tensor, fmt, config):
         """As it is: planes of the codes' bits, an offset for zero points and minima."""

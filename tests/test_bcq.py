@@ -102,6 +102,26 @@ def test_quantize():
     assert np.array_equal(short.B, qweight.B[:, 64:])
 
 
+def test_grid():
+    """No group is worse than uniform; an input that counts more is met better; a group of one value is met."""
+    weight = np.random.default_rng(7).standard_t(4, (8, 256)).astype(np.float32)
+    weight[0, :64] = 0.375
+
+    def errors(qweight, counts=1):
+        return ((qweight.dequantize() - weight) ** 2.0 * counts).reshape(8, -1, 64).sum(axis=2)
+
+    low, high = (reduce(weight.reshape(8, -1, 64), axis=2) for reduce in (np.min, np.max))
+    for bits in (1, 2, 3, 4):
+        scale = np.where(high > low, high - low, 1) / (2**bits - 1)
+        codes = np.rint((weight - np.repeat(low, 64, axis=1)) / np.repeat(scale, 64, axis=1)).astype(int)
+        qweight, uniform = bcq.quantize(weight, bits, 64, "grid"), bcq.from_uniform(codes, scale, minimum=low, bits=bits)
+        assert np.all(errors(qweight) <= errors(uniform) * 1.01 + 1e-5) and errors(qweight).sum() < 0.95 * errors(uniform).sum()
+        assert np.all(np.diff(qweight.alpha, axis=2) <= 0) and np.allclose(qweight.dequantize()[0, :64], 0.375, atol=2**-11)
+    counts = np.where(np.arange(256) % 7 == 0, 100.0, 1)
+    weighted = bcq.quantize(weight, 2, 64, "grid", importance=counts)
+    assert errors(weighted, counts).sum() < 0.8 * errors(bcq.quantize(weight, 2, 64, "grid"), counts).sum()
+
+
 # The product
 
 
@@ -176,6 +196,8 @@ THIRDS = QuantizedWeight(ONES, np.full((2, 1, 3), 1 / 3, np.float32), None, 32)
     (lambda: bcq.quantize(np.ones((2, 2)), 9), ValueError, "bits must be 1 to 8, not 9"),
     (lambda: bcq.quantize(np.full((2, 2), np.nan), 2), ValueError,
      "weight must be a finite matrix with rows and columns, not of shape (2, 2)"),
+    (lambda: bcq.quantize(np.ones((2, 2)), 2, importance=np.ones(2)), ValueError,
+     "importance must be None for method 'alternating', which has no use for it"),
     (lambda: bcq.from_uniform(np.array([[9]]), np.ones((1, 1)), bits=3), ValueError, "bits must hold all codes, not 3 for 9"),
     (lambda: bcq.from_uniform(np.zeros((1, 5), int), np.ones((1, 2))), ValueError,
      "group_size must be given for 2 groups of K = 5, which they do not divide"),

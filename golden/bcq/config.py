@@ -17,7 +17,7 @@ from .quantizer import MAX_BITS, SCALE_RANGE, QuantizedWeight
 
 __all__ = ["EDGE_STAGES", "EXPONENT_BITS", "MAC_STAGES", "PRODUCT_STAGES", "BcqConfig", "check_operands", "scale_fields"]
 
-EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 3
+EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 4
 """Ranks of a row's edge: alignment, its rounding, sums of two, sums of ``mu``; of an element; of a dequantizer's product."""
 EXPONENT_BITS = 5
 """Of a row's group."""

@@ -10,8 +10,9 @@ from ..parameters import check_choice, check_integer
 
 __all__ = ["METHODS", "QuantizedWeight", "from_uniform", "quantize", "round_scales"]
 
-METHODS = ("alternating", "greedy", "refined")
-"""How planes and alphas are found: the authors' rounds of least squares and nearest levels; plane by plane; one such round."""
+METHODS = ("alternating", "greedy", "refined", "grid")
+"""How planes and alphas are found: the authors' rounds of least squares and nearest levels; plane by plane; one such round;
+ours, from the uniform grid between a group's extremes, which has an offset."""
 MAX_BITS = 8
 ALPHA_BITS = 11
 """Digits of a stored alpha, as many as binary16 has."""
@@ -94,21 +95,26 @@ class QuantizedWeight:
 
 
 def quantize(
-    weight: np.ndarray, bits: int, group_size: int = 128, method: str = "alternating", rounds: int = 15
+    weight: np.ndarray, bits: int, group_size: int = 128, method: str = "alternating", rounds: int = 15,
+    importance: np.ndarray | None = None
 ) -> QuantizedWeight:
-    """Binary-coding quantization without an offset.
+    """Binary-coding quantization.
 
     Parameters
     ----------
     weight : float [N, K]
     bits : 1 to 8
     group_size : int
-    method : "alternating", "greedy" or "refined"
+    method : one of `METHODS`
         Greedy: each plane is the sign of what is left, its alpha the mean magnitude (a residual of 0 takes +1). Alternating:
         from there ``rounds`` times alphas of least squares for the planes, and for the alphas the nearest of all levels, ties
-        up; refined: once. (nuQmm, section 3; the published code's ``bcq.py``.) Alphas are rounded to 11 digits.
+        up; refined: once. (nuQmm, section 3; the published code's ``bcq.py``.) Grid: such rounds, with an offset, from the
+        uniform grid that ends at the group's extremes; a group takes a round only if its error falls, so none is worse than
+        uniform. Alphas and offsets are rounded to 11 digits.
     rounds : int
-        Of the alternating method.
+        Of the methods "alternating" and "grid".
+    importance : float [K] or None
+        How much an input's squared error counts, for "grid": its mean square among activations, say.
     """
     check_integer("bits", bits, 1, MAX_BITS)
     check_integer("group_size", group_size, 1)
@@ -122,14 +128,64 @@ def quantize(
     peak = np.abs(groups).max(axis=1)
     unit = np.where(peak > 0, peak, 1)[:, None]  # the solver of the published code depends on the scale: normalise
     scaled = groups / unit
+    if importance is not None and method != "grid":
+        raise ValueError(f"importance must be None for method {method!r}, which has no use for it")
+    if method == "grid":
+        planes, alpha, offset = _from_grid(scaled, _counts(importance, n, k, group_size) * real, bits, rounds)
+        return _finished(planes, alpha * unit, offset * unit[:, 0], (n, k), group_size)
     planes, alpha = _greedy(scaled, real, bits)
     for _ in range({"greedy": 0, "refined": 1, "alternating": rounds}[method] if bits > 1 else 0):
         alpha = _least_squares(scaled, real, planes)
         planes = _nearest(scaled, alpha)
-    alpha = np.where(peak[:, None] > 0, alpha * unit, 0).reshape(n, -1, bits)
+    return _finished(planes, np.where(peak[:, None] > 0, alpha * unit, 0), None, (n, k), group_size)
+
+
+def _finished(planes, alpha, offset, shape, group_size):
+    """The quantized weight of groups [R, ...]."""
+    n, k = shape
+    bits = planes.shape[2]
+    alpha, offset = round_scales(alpha.reshape(n, -1, bits), None if offset is None else offset.reshape(n, -1), ALPHA_BITS)
     planes = planes.reshape(n, -1, bits)[:, :k].astype(np.int8)
-    alpha, _ = round_scales(alpha, None, ALPHA_BITS)
-    return QuantizedWeight(np.ascontiguousarray(planes), alpha, None, group_size)
+    return QuantizedWeight(np.ascontiguousarray(planes), alpha, offset, group_size)
+
+
+def _counts(importance, n, k, group_size):
+    """What an error counts, [N * groups, group_size]."""
+    if importance is None:
+        return 1.0
+    importance = np.asarray(importance, np.float64)
+    if importance.shape != (k,) or not np.isfinite(importance).all() or (importance < 0).any():
+        raise ValueError(f"importance must be {k} numbers from 0 on, not {importance.shape}")
+    return _split(np.broadcast_to(importance, (n, k)), group_size)[0]
+
+
+def _from_grid(groups, counts, bits, rounds):
+    """Planes [R, g, bits], alphas [R, bits], offsets [R], whose errors, counted, are least."""
+    known = np.where(counts > 0, groups, np.nan) if np.ndim(counts) else groups
+    low, high = np.nan_to_num(np.nanmin(known, axis=1)), np.nan_to_num(np.nanmax(known, axis=1))
+    alpha = ((high - low) / (2**bits - 1))[:, None] * 2.0 ** (np.arange(bits)[::-1] - 1)
+    offset = (high + low) / 2
+    planes = _nearest(groups - offset[:, None], alpha)
+    least = _error(groups, counts, planes, alpha, offset)
+    for _ in range(rounds):
+        with_ones = np.concatenate([planes, np.ones((*groups.shape, 1))], axis=2)
+        fitted = _fit(groups, counts, with_ones)
+        tried_alpha = -np.sort(-np.abs(fitted[:, :-1]), axis=1)
+        tried = _nearest(groups - fitted[:, -1:], tried_alpha)
+        error = _error(groups, counts, tried, tried_alpha, fitted[:, -1])
+        better = error < least
+        if not better.any():
+            break
+        least = np.where(better, error, least)
+        alpha, offset = np.where(better[:, None], tried_alpha, alpha), np.where(better, fitted[:, -1], offset)
+        planes = np.where(better[:, None, None], tried, planes)
+    return planes, alpha, offset
+
+
+def _error(groups, counts, planes, alpha, offset):
+    """Of each group, squared and counted."""
+    left = groups - np.einsum("rgi,ri->rg", planes, alpha) - offset[:, None]
+    return (counts * left * left).sum(axis=1)
 
 
 def _split(weight, group_size):
@@ -151,11 +207,15 @@ def _greedy(groups, real, bits):
 
 def _least_squares(groups, real, planes):
     """Alphas that fit the planes best, not negative, the largest first."""
-    used = planes * real[:, :, None]
-    gram = np.einsum("rgi,rgj->rij", used, used)
-    wanted = np.einsum("rgi,rg->ri", used, groups)
-    alpha = np.linalg.pinv(gram, hermitian=True) @ wanted[:, :, None]
-    return -np.sort(-np.abs(alpha[:, :, 0]), axis=1)
+    return -np.sort(-np.abs(_fit(groups, real, planes)), axis=1)
+
+
+def _fit(groups, counts, planes):
+    """What the planes [R, g, n] are best multiplied by, [R, n]."""
+    counted = planes * counts[:, :, None]
+    gram = np.matmul(counted.transpose(0, 2, 1), planes)
+    wanted = np.matmul(counted.transpose(0, 2, 1), groups[:, :, None])
+    return (np.linalg.pinv(gram, hermitian=True) @ wanted)[:, :, 0]
 
 
 def _nearest(groups, alpha):
