@@ -14,7 +14,11 @@ from typing import Literal
 
 from .tiles import Tiles
 
-__all__ = ["GroupSchedule", "Schedule", "Timeline", "Timing", "engine_timeline"]
+__all__ = ["DRAIN_STAGES", "GroupSchedule", "Schedule", "Timeline", "Timing", "engine_timeline"]
+
+
+DRAIN_STAGES = 1
+"""Registers behind the drain's choice of results, in front of every output unit."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Timing:
     result
         From the last term of a tile until its first row of results can be drained, at least 1.
     output
-        From draining a beat until it stands on ``outputs``, at least 1.
+        From the output unit's operands until they stand on ``outputs``, at least 1; `DRAIN_STAGES` before the drain chose them.
     drain_beats
         Beats on ``outputs`` per tile.
     kept
@@ -137,7 +141,7 @@ def engine_timeline(tiles: Tiles, schedule: Schedule | Sequence[Schedule], timin
             beats.append(of_part)
     peak = [lanes * sum(group.beats for group in tile.groups) for tile in schedules]
     return Timeline(
-        cycles=drained[-1] + timing.output,
+        cycles=drained[-1] + DRAIN_STAGES + timing.output,
         busy=tiles.n_tiles * sum(tile.cycles for tile in schedules),
         macs=tiles.n * sum(min(tiles.rows, tiles.m - i * tiles.rows) * tile.elements for i, tile in enumerate(schedules)),
         peak_macs=tiles.n_tiles * tiles.rows * tiles.cols * sum(peak),

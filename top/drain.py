@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.schedule import DRAIN_STAGES
 from ..hdl.layouts import payload_layout
 from ..hdl.selection import one_hot_select
 from .core import Core
@@ -16,7 +17,7 @@ __all__ = ["Drain"]
 class Drain(wiring.Component):
     """Walks over a finished tile and sends each ``drain`` results through the core's output unit.
 
-    * Latency: ``latency`` cycles from ``done`` until the first results enter the output unit, then that of the unit.
+    * Latency: ``latency`` cycles from ``done`` until the first results are chosen, ``DRAIN_STAGES``, then that of the unit.
       Throughput: a beat a cycle; it stalls when ``outputs`` does, and loses nothing.
 
     Parameters
@@ -79,16 +80,21 @@ class Drain(wiring.Component):
             issue.eq(there & self.offered & free),
             self.leaves.eq(issue & last),
             unit.enable.eq(free),
-            unit.results.as_value().eq(results),
         ]
+        chosen = {"results": results, **self._choose_constants(row, part)}
         if self.config.tile_flags:
-            m.d.comb += unit.flags.eq(flags)
-        self._connect_constants(m, unit, row, part)
+            chosen["flags"] = flags
+        # A choice among all results is a long way; what is behind it starts from registers.
+        for name, value in chosen.items():
+            held = Signal(len(Value.cast(value)), name=f"chosen_{name}", reset_less=True)
+            with m.If(free):
+                m.d.sync += held.eq(value)
+            m.d.comb += Value.cast(getattr(unit, name)).eq(held)
         for name in unit.payload.shape().members:
             m.d.comb += self.outputs.payload[name].eq(unit.payload[name])
         # A token for each beat walks beside it: bit 0 of a mark is the beat just issued, the top bit the one on outputs.
-        valid = Signal(unit.latency)
-        final = Signal(unit.latency, reset_less=True)
+        ranks = DRAIN_STAGES + unit.latency
+        valid, final = Signal(ranks), Signal(ranks, reset_less=True)
         with m.If(free):
             m.d.sync += [valid.eq(Cat(issue, valid[:-1])), final.eq(Cat(last, final[:-1]))]
         m.d.comb += [self.outputs.valid.eq(valid[-1]), self.outputs.payload.last.eq(final[-1])]
@@ -137,14 +143,15 @@ class Drain(wiring.Component):
     def _flags(self):
         return self.flags if self.config.tile_flags else None
 
-    def _connect_constants(self, m, unit, row, part):
-        """Gives the unit the constants of the results it takes."""
+    def _choose_constants(self, row, part):
+        """The constants of the results that the unit takes, by its members' names."""
         columns = _parts(Value.cast(self.constants.columns), self._parts_of_row)
-        m.d.comb += Value.cast(unit.columns).eq(one_hot_select(columns, part))
+        chosen = {"columns": one_hot_select(columns, part)}
         if "common" in self.constants.shape().members:
-            m.d.comb += unit.common.eq(self.constants.common)
+            chosen["common"] = self.constants.common
         if "tokens" in self.config.streams:
-            m.d.comb += Value.cast(unit.row).eq(one_hot_select(self.tokens.rows, row))
+            chosen["row"] = one_hot_select(self.tokens.rows, row)
+        return chosen
 
     @property
     def _parts_of_row(self):
