@@ -4,9 +4,9 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-__all__ = ["chain_bits", "chunks_of", "resolve", "saved_carry_sum"]
+__all__ = ["chain_bits", "chunks_of", "resolve", "saved_carries", "saved_carry_sum"]
 
 CHUNK = 8
 CARRY_BITS = 2
@@ -28,14 +28,15 @@ def chain_bits(width: int) -> int:
 def saved_carry_sum(m: Module, rows: Sequence[Value], first: Value) -> Value:
     """An accumulator of the sum of two rows, a cycle later: its chunks, and above them the saved carries.
 
-    ``first``: the sum starts anew.
+    ``first``: the sum starts anew; a bit for all chunks, or one for each.
     """
     sums, carries = [], []
     for number, bits in enumerate(chunks_of(len(rows[0]))):
+        fresh = first[number % len(first)]
         kept = Signal(bits.stop - bits.start, name=f"sum_{number}", reset_less=True)
         saved = Signal(CARRY_BITS, name=f"carry_{number}", reset_less=True)
         m.d.sync += Cat(kept, saved).eq(
-            Mux(first, 0, kept) + Mux(first, 0, carries[-1] if carries else 0) + rows[0][bits] + rows[1][bits])
+            Mux(fresh, 0, kept) + Mux(fresh, 0, carries[-1] if carries else 0) + rows[0][bits] + rows[1][bits])
         sums.append(kept)
         carries.append(saved)
     return Cat(sums, carries[:-1])
@@ -43,7 +44,13 @@ def saved_carry_sum(m: Module, rows: Sequence[Value], first: Value) -> Value:
 
 def resolve(chain: Value, width: int) -> Value:
     """The sum of the chunks and saved carries of such an accumulator of ``width`` bits, modulo that width."""
-    total, carries = chain[:width], chain[width:]
+    return chain[:width] + saved_carries(chain, width)
+
+
+def saved_carries(chain: Value, width: int) -> Value:
+    """The saved carries, each in its place."""
+    placed, carries = Const(0, 0), chain[width:]
     for number, bits in enumerate(chunks_of(width)[1:]):
-        total = total + (carries[CARRY_BITS * number : CARRY_BITS * (number + 1)] << bits.start)
-    return total
+        gap = bits.start - len(placed)
+        placed = Cat(placed, Const(0, gap), carries[CARRY_BITS * number : CARRY_BITS * (number + 1)])
+    return Cat(placed, Const(0, width - len(placed)))
