@@ -17,7 +17,7 @@ __all__ = ["Drain"]
 class Drain(wiring.Component):
     """Walks over a finished tile and sends each ``drain`` results through the core's output unit.
 
-    * Latency: ``latency`` cycles from ``done`` until the first results are chosen, ``DRAIN_STAGES``, then that of the unit.
+    * Latency: ``latency`` cycles from ``done`` until the first results are chosen, a register, then that of the unit.
       Throughput: a beat a cycle; it stalls when ``outputs`` does, and loses nothing.
 
     Parameters
@@ -81,20 +81,19 @@ class Drain(wiring.Component):
             self.leaves.eq(issue & last),
             unit.enable.eq(free),
         ]
-        chosen = {"results": results, **self._choose_constants(row, part)}
-        if self.config.tile_flags:
-            chosen["flags"] = flags
-        # A choice among all results is a long way; what is behind it starts from registers.
+        # What is chosen for the unit stands in a register first: the choice among all results takes most of a cycle.
+        chosen = {"results": results, **self._choose_constants(row, part), **({"flags": flags} if flags is not None else {})}
         for name, value in chosen.items():
-            held = Signal(len(Value.cast(value)), name=f"chosen_{name}", reset_less=True)
+            port = Value.cast(getattr(unit, name))
+            held = Signal(len(port), name=f"chosen_{name}", reset_less=True)
             with m.If(free):
                 m.d.sync += held.eq(value)
-            m.d.comb += Value.cast(getattr(unit, name)).eq(held)
+            m.d.comb += port.eq(held)
         for name in unit.payload.shape().members:
             m.d.comb += self.outputs.payload[name].eq(unit.payload[name])
         # A token for each beat walks beside it: bit 0 of a mark is the beat just issued, the top bit the one on outputs.
-        ranks = DRAIN_STAGES + unit.latency
-        valid, final = Signal(ranks), Signal(ranks, reset_less=True)
+        valid = Signal(DRAIN_STAGES + unit.latency)
+        final = Signal.like(valid, reset_less=True)
         with m.If(free):
             m.d.sync += [valid.eq(Cat(issue, valid[:-1])), final.eq(Cat(last, final[:-1]))]
         m.d.comb += [self.outputs.valid.eq(valid[-1]), self.outputs.payload.last.eq(final[-1])]
@@ -144,9 +143,8 @@ class Drain(wiring.Component):
         return self.flags if self.config.tile_flags else None
 
     def _choose_constants(self, row, part):
-        """The constants of the results that the unit takes, by its members' names."""
-        columns = _parts(Value.cast(self.constants.columns), self._parts_of_row)
-        chosen = {"columns": one_hot_select(columns, part)}
+        """The constants of the results that are chosen, by their ports of the unit."""
+        chosen = {"columns": one_hot_select(_parts(Value.cast(self.constants.columns), self._parts_of_row), part)}
         if "common" in self.constants.shape().members:
             chosen["common"] = self.constants.common
         if "tokens" in self.config.streams:
