@@ -17,6 +17,10 @@ from .tiles import Tiles
 __all__ = ["GroupSchedule", "Schedule", "Timeline", "Timing", "engine_timeline"]
 
 
+DRAIN_STAGES = 1
+"""Registers between the results of a tile and the output unit: behind the choice of a beat, which is wide."""
+
+
 @dataclass(frozen=True)
 class GroupSchedule:
     """The work of one group: ``passes`` runs over ``beats`` beats of ``terms`` terms; ``elements`` of K are real."""
@@ -64,7 +68,7 @@ class Timing:
     result
         From the last term of a tile until its first row of results can be drained, at least 1.
     output
-        From draining a beat until it stands on ``outputs``, at least 1.
+        Latency of the output unit, at least 1; ``to_outputs`` counts from choosing a beat until it stands on ``outputs``.
     drain_beats
         Beats on ``outputs`` per tile.
     kept
@@ -83,6 +87,11 @@ class Timing:
     kept: int = 1
     scaled: Literal["group", "pass"] = "group"
     edge: int = 0
+
+    @property
+    def to_outputs(self) -> int:
+        """Cycles of a beat through the drain's register and the output unit."""
+        return DRAIN_STAGES + self.output
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ def engine_timeline(tiles: Tiles, schedule: Schedule | Sequence[Schedule], timin
             beats.append(of_part)
     peak = [lanes * sum(group.beats for group in tile.groups) for tile in schedules]
     return Timeline(
-        cycles=drained[-1] + timing.output,
+        cycles=drained[-1] + timing.to_outputs,
         busy=tiles.n_tiles * sum(tile.cycles for tile in schedules),
         macs=tiles.n * sum(min(tiles.rows, tiles.m - i * tiles.rows) * tile.elements for i, tile in enumerate(schedules)),
         peak_macs=tiles.n_tiles * tiles.rows * tiles.cols * sum(peak),

@@ -9,9 +9,10 @@ an FPGA it is what these functions make.
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
+from .pipeline import delay
 from .target import is_fpga
 
-__all__ = ["CHUNK", "add_chunks", "carry_select_add", "ripple_chunks"]
+__all__ = ["CHUNK", "add_chunks", "carry_save", "carry_select_add", "pipelined_add", "ripple_chunks"]
 
 CHUNK = 8
 """Bits of the chunks of :func:`add_chunks` and :func:`ripple_chunks`."""
@@ -36,6 +37,23 @@ def add_chunks(a: Value, b: Value, carry: Value) -> dict[str, Value]:
         carries.append(part[high - low + 1])
         ones.append((a[low:high] ^ b[low:high]).all())
     return {"parts": Cat(parts), "carries": Cat(carries), "ones": Cat(ones)}
+
+
+def carry_save(a: Value, b: Value, c: Value) -> tuple[Value, Value]:
+    """Two values whose sum is that of three of one width, modulo 2 to that width."""
+    return a ^ b ^ c, Cat(Const(0, 1), (a & b) | (c & (a ^ b)))[:len(a)]
+
+
+def pipelined_add(m, a: Value, b: Value, stages: int, name: str) -> Value:
+    """Sum of two values of one width, modulo 2 to that width, ``stages`` cycles later: a chunk a cycle, the lowest first."""
+    bounds = [len(a) * i // stages for i in range(stages + 1)]
+    sums, carry = [], Const(0, 1)
+    for stage, (low, high) in enumerate(zip(bounds, bounds[1:])):
+        first, second = (delay(m, value[low:high], stage, f"{name}_{key}{stage}") for key, value in (("a", a), ("b", b)))
+        total = delay(m, (first + second + carry)[:high - low + 1], 1, f"{name}_sum{stage}")
+        carry = total[-1]
+        sums.append(delay(m, total[:-1], stages - 1 - stage, f"{name}_part{stage}"))
+    return Cat(sums)
 
 
 def carry_select_add(m, a: Value, b: Value, block: int = 4, *, platform=None) -> Value:

@@ -6,7 +6,7 @@ BitMoD (HPCA 2025) writes every data type as radix-4 Booth terms; here the same 
 and makes the multiples, the column's edge decodes the weights, and an element selects and adds (docs/bitmod.md).
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,17 +19,19 @@ from ..golden.bitmod.config import (
     SELECTOR_BITS,
 )
 from ..golden.bitmod.formats import Format, code_points
-from ..hdl.bit_heap import BitHeap, Term
+from ..hdl.bit_heap import BitHeap, Term, least_budget
 from ..hdl.floating import Float16
 from ..hdl.group_aligner import GroupAligner
 from ..hdl.pipeline import delay
-from ..hdl.saved_carry import chain_bits, saved_carry_sum
+from ..hdl.saved_carry import chain_bits, chunks_of, saved_carry_sum
 from .bitmod_special import SpecialWrite
 
 __all__ = ["ColumnEdge", "Element", "Leg", "Multiples", "RowEdge", "SpecialLegs"]
 
 LEGS = (1, 2, 4, 8, 3, 6, 12)
 """Multiples that are selected in every format; the two behind them depend on it."""
+SELECTION_DELAY = 3.0
+"""Of a multiple, in full-adder delays."""
 FLOAT_LEGS, INTEGER_LEGS = (*LEGS, 10, 16), (*LEGS, 5, 7)
 
 
@@ -97,16 +99,27 @@ class RowEdge(wiring.Component):
             aligner.first.eq(self.first),
             *(getattr(self, name).eq(getattr(aligner, name)) for name in ("exponent", "nonfinite", "too_low")),
         ]
-        for i in range(self.config.lanes):
+        for i, multiples in enumerate(self.multiples):
             aligned = aligner.aligned[i]
-            bits = len(aligned)
+            one = delay(m, aligned, 1, f"one_{i}")
+            three, five, seven = (self._multiple(m, aligned, one, places, less, f"{name}_{i}") for name, places, less in
+                                  (("three", 1, False), ("five", 2, False), ("seven", 3, True)))
             m.d.sync += [
-                self.multiples[i].one.eq(aligned),
-                self.multiples[i].three.eq(aligned + (aligned << 1)),
-                self.multiples[i].p.eq(Mux(integer, aligned + (aligned << 2), (aligned << 3) + (aligned << 1))[:bits + 4]),
-                self.multiples[i].q.eq(Mux(integer, (aligned << 3) - aligned, aligned << 4)[:bits + 4]),
+                multiples.one.eq(one),
+                multiples.three.eq(three),
+                multiples.p.eq(Mux(integer, five, five << 1)),
+                multiples.q.eq(Mux(integer, seven, one << 4)),
             ]
         return m
+
+    def _multiple(self, m, aligned, one, places, less, name):
+        """``aligned << places`` plus or minus itself: the low half at once, the high half a cycle later, from ``one``."""
+        half = len(aligned) // 2
+        low = aligned[:half]
+        shifted = Cat(Const(0, places), low)[:half]
+        low = delay(m, (shifted + (~low if less else low) + less)[:half + 1], 1, name)
+        high = (one << places)[half:].as_signed() + (~one if less else one)[half:].as_signed() + low[half]
+        return Cat(low[:half], high[:len(aligned) + places - half + (not less)]).as_signed()
 
 
 class SpecialLegs(wiring.Component):
@@ -170,6 +183,7 @@ class ColumnEdge(wiring.Component):
         The beat is the first of its group.
     first, high_count, capture : In(1)
         The count starts anew; it counts sixteenfold; both one cycle after ``legs``. It is kept for the visits; a cycle later.
+        Each ends in a register here, so that none need reach all columns within the cycle it acts in.
     legs : Out(ArrayLayout(Leg, lanes))
     negations : Out
         Of the group that was captured.
@@ -193,23 +207,45 @@ class ColumnEdge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # A digit has fewer bits than its leg, so it is the digit that waits for the row's edge.
+        waits = DENSE_EDGE_STAGES - 1
+        fmt, valid = delay(m, self.format, waits, "format"), delay(m, self.valid, waits, "valid")
+        special = delay(m, self._special(m), waits, "special") if self.config.float_formats else None
         decoded = Signal(self.legs.shape())
-        special = self._special(m) if self.config.float_formats else None
         for i in range(self.config.lanes):
-            with m.If(self.valid), m.Switch(self.format):
-                for fmt in self.config.float_formats:
-                    with m.Case(fmt.value):
-                        self._decode_float(m, decoded[i], self.codes[i], fmt, special)
+            digit = delay(m, self._digit(m, self.codes[i], i), waits, f"digit_{i}")
+            with m.If(valid), m.Switch(fmt):
+                for float_format in self.config.float_formats:
+                    with m.Case(float_format.value):
+                        self._decode_float(m, decoded[i], digit, float_format, special)
                 with m.Default():
-                    self._decode_digit(m, decoded[i], self.codes[i])
-        m.d.comb += self.legs.eq(delay(m, decoded, DENSE_EDGE_STAGES, "legs"))
-        count = delay(m, sum(leg.negate for leg in self.legs), 1, "count")
-        total, kept = Signal.like(self.negations, reset_less=True), Signal.like(self.negations, reset_less=True)
-        m.d.sync += total.eq(Mux(self.first, 0, total) + Mux(self.high_count, count << 4, count))
-        with m.If(self.capture):
-            m.d.sync += kept.eq(total)
-        m.d.comb += self.negations.eq(kept)
+                    self._decode_digit(m, decoded[i], digit)
+        m.d.sync += self.legs.eq(decoded)
+        m.d.comb += self.negations.eq(self._count(m))
         return m
+
+    def _count(self, m):
+        """The negated legs of a group."""
+        first, high, capture = (delay(m, value, 1, name) for name, value in
+                                (("first", self.first), ("high_count", self.high_count), ("capture", self.capture)))
+        negated = Cat(leg.negate for leg in self.legs)
+        parts = [delay(m, sum(negated[i : i + 8]), 1, f"part_{i}") for i in range(0, len(negated), 8)]
+        count = delay(m, sum(parts), 1, "count")
+        total, kept = Signal.like(self.negations, reset_less=True), Signal.like(self.negations, reset_less=True)
+        m.d.sync += total.eq(Mux(first, 0, total) + Mux(high, count << 4, count))
+        with m.If(capture):
+            m.d.sync += kept.eq(total)
+        return kept
+
+    def _digit(self, m, code, i):
+        """A float's code, or the digit of an integer."""
+        wide, digit = Signal(signed(8), name=f"wide_{i}"), Signal(signed(5), name=f"digit_{i}")
+        is_float = Cat(self.format == fmt.value for fmt in self.config.float_formats).any()
+        m.d.comb += [
+            wide.eq(code.as_signed()),
+            digit.eq(Mux(self.high, (wide >> 4) + wide[3], Mux(is_float, wide[:4], wide[:4].as_signed()))),
+        ]
+        return digit
 
     def _special(self, m):
         """The leg of the group's special value."""
@@ -229,12 +265,7 @@ class ColumnEdge(wiring.Component):
                 with m.Case(value):
                     m.d.comb += leg.eq(special if value == fmt.negative_zero else Leg.const(_leg(point)))
 
-    def _decode_digit(self, m, leg, code):
-        wide, digit = Signal(signed(8)), Signal(signed(5))
-        m.d.comb += [
-            wide.eq(code.as_signed()),
-            digit.eq(Mux(self.high, (wide >> 4) + wide[3], wide[:4].as_signed())),
-        ]
+    def _decode_digit(self, m, leg, digit):
         with m.Switch(digit):
             for value in range(-8, 9):
                 with m.Case(value):
@@ -247,7 +278,8 @@ class Element(wiring.Component):
     The accumulator's chunks add, beside their operands, the carry that the chunk below has saved the cycle before: all work in
     the same cycle. What is captured is the chunks and the saved carries; who reads them adds up.
 
-    * Latency: 2 cycles from ``multiples`` to the sum, another to ``below``. Throughput: ``lanes`` products a cycle.
+    * Latency: ``DENSE_MAC_STAGES`` cycles from ``multiples`` to the sum, another to ``below``. Throughput: ``lanes``
+      products a cycle.
     * Width: ``config.accumulator_bits``; the sum cannot overflow.
 
     Members
@@ -256,10 +288,11 @@ class Element(wiring.Component):
     legs : In(ArrayLayout(Leg, lanes))
     high : In(1)
         The products count sixteenfold; with ``legs``.
-    first : In(1)
+    first : In, a bit for each chunk of the accumulator
         The sum starts anew; a cycle later.
     capture : In(1)
-        The chain takes the sum; otherwise what comes from above.
+        The chain takes the sum, two cycles later; otherwise what comes from above. This and the two before end in registers
+        here, so that none need reach all elements within the cycle it acts in.
     above : In(chain_bits(config.accumulator_bits))
     below : Out
         Likewise: the sum, less the negations, and above it the saved carries, which stand at the chunks' starts.
@@ -271,7 +304,7 @@ class Element(wiring.Component):
             "multiples": In(data.ArrayLayout(Multiples(config), config.lanes)),
             "legs": In(data.ArrayLayout(Leg, config.lanes)),
             "high": In(1),
-            "first": In(1),
+            "first": In(len(chunks_of(config.accumulator_bits))),
             "capture": In(1),
             "above": In(chain_bits(config.accumulator_bits)),
             "below": Out(chain_bits(config.accumulator_bits)),
@@ -281,14 +314,18 @@ class Element(wiring.Component):
         m = Module()
         config = self.config
         width = config.accumulator_bits
-        product = Term(config.aligned_bits + 4, signed=True)
-        m.submodules.heap = heap = BitHeap([product] * config.lanes, width=width, rows=2)
+        terms = [Term(config.aligned_bits + 4, signed=True, delay=SELECTION_DELAY)] * config.lanes
+        m.submodules.heap = heap = BitHeap(terms, width=width, rows=2, budget=least_budget(terms, width, 1, rows=2))
         for i in range(config.lanes):
             m.d.comb += heap.terms[i].eq(self._product(self.multiples[i], self.legs[i]))
         rows = [Signal(width, name=f"row_{i}", reset_less=True) for i in range(2)]
-        m.d.sync += [row.eq(Mux(self.high, addend << 4, addend)) for row, addend in zip(rows, heap.addends, strict=True)]
-        total = saved_carry_sum(m, rows, self.first)
-        m.d.sync += self.below.eq(Mux(self.capture, total, self.above))
+        high, first, capture = (delay(m, value, 1, name) for name, value in
+                                (("high", self.high), ("first", self.first), ("capture", self.capture)))
+        addends = delay(m, Cat(heap.addends), 1 - heap.latency, "addends")
+        for row, addend in zip(rows, (addends[:width], addends[width:]), strict=True):
+            m.d.sync += row.eq(Mux(high, addend << 4, addend))
+        total = saved_carry_sum(m, rows, first)
+        m.d.sync += self.below.eq(Mux(capture, total, self.above))
         return m
 
     def _product(self, multiples, leg):

@@ -200,7 +200,7 @@ def test_timeline_by_hand():
         _, qweight = random_operands(5, 2, 2, k)
         timeline = config.timeline(2, 2, config.schedule(qweight))
         assert timeline.busy == 2 * k // 4 * 2
-        assert timeline.cycles == last_term + timing.result + timing.drain_beats + timing.output
+        assert timeline.cycles == last_term + timing.result + timing.drain_beats + timing.to_outputs
         assert timeline.occupancy == 1
         assert config.cycles(2, 2, k, config.schedule(qweight)) == timeline.cycles
     with pytest.raises(ValueError, match="^k must be the schedule's 32, not 33$"):

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In
 from ..dequant.bitmod_dense import ColumnDequantizer, Visits
 from ..dequant.sum_output import SumOutput
 from ..golden.bitmod import BitModConfig
-from ..golden.bitmod.config import DENSE_EDGE_STAGES, DENSE_MAC_STAGES, EXPONENT_BITS
+from ..golden.bitmod.config import DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_READ_STAGE, DENSE_SUM_STAGES, EXPONENT_BITS
 from ..hdl.pipeline import delay
 from ..hdl.place import place
 from ..pe.bitmod_dense import ColumnEdge, Element, RowEdge, SpecialLegs
@@ -45,8 +45,8 @@ class BitModDenseCore(Core):
 
     @property
     def interval(self) -> int:
-        """All rows are visited before the next sums are captured, and a group's facts have moved on."""
-        return max(self.config.rows, CAPTURE)
+        """All rows are visited before the next sums are captured, a group's facts have moved on, and a row's sum is there."""
+        return max(self.config.rows, CAPTURE, DENSE_SUM_STAGES - DENSE_READ_STAGE + 1)
 
     def output_unit(self) -> SumOutput:
         """Scales the sums."""
@@ -60,7 +60,8 @@ class BitModDenseCore(Core):
         m = Module()
         config, step = self.config, self.step
         starts = step.valid & step.first.group
-        high, first, capture = self._controls(m, starts)
+        high, first, last = self._controls(m, starts)
+        capture = delay(m, last, 1, "capture", reset=True)
         high_count = delay(m, high, 1, "high_count")
         rows = self._place_rows(m, platform, starts)
         facts = self._keep_facts(m, rows, capture)
@@ -69,7 +70,7 @@ class BitModDenseCore(Core):
             visits.begin.eq(capture),
             visits.exponents.eq(facts.exponents),
             visits.starts_tile.eq(facts.starts_tile),
-            self.done.eq(delay(m, visits.visit[0] & facts.ends_tile, ColumnDequantizer.latency_of(config), "done", reset=True)),
+            self.done.eq(delay(m, visits.visit & facts.ends_tile, ColumnDequantizer.latency_of(config), "done", reset=True)),
         ]
         special = self._place_special(m) if config.float_formats else None
         for c in range(config.cols):
@@ -82,12 +83,13 @@ class BitModDenseCore(Core):
                 edge.high.eq(step.index.term[0]),
                 edge.first.eq(first),
                 edge.high_count.eq(high_count),
-                edge.capture.eq(capture),
+                edge.capture.eq(last),
                 dequant.negations.eq(edge.negations),
                 dequant.scale_code.eq(facts.scale_codes[c]),
                 dequant.starts_tile.eq(facts.starts_tile),
                 dequant.ends_tile.eq(facts.ends_tile),
-                *(getattr(dequant, name).eq(getattr(visits, name)) for name in ("visit", "lower", "rise", "exponent")),
+                dequant.begin.eq(visits.visit),
+                *(getattr(dequant, name).eq(getattr(visits, name)) for name in ("lower", "rise", "exponent")),
             ]
             if special is not None:
                 m.d.comb += [edge.special.eq(special.legs), edge.selector.eq(self.weights.selectors[c]), edge.load.eq(starts)]
@@ -98,8 +100,8 @@ class BitModDenseCore(Core):
                     element.multiples.eq(rows[r].multiples),
                     element.legs.eq(edge.legs),
                     element.high.eq(high),
-                    element.first.eq(first),
-                    element.capture.eq(capture),
+                    element.first.eq(first.replicate(len(element.first))),
+                    element.capture.eq(last),
                     element.above.eq(above),
                     self.results[r][c].eq(dequant.results[r]),
                 ]
@@ -108,12 +110,12 @@ class BitModDenseCore(Core):
         return m
 
     def _controls(self, m, starts):
-        """Of all elements: the digit that their legs are of, the group's first sum, its capture."""
+        """Of all elements, each a cycle before it acts: the digit of the heap's rows, the group's first sum, its capture."""
         step = self.step
         return (
-            delay(m, step.valid & step.index.term[0], DENSE_EDGE_STAGES, "high"),
-            delay(m, starts, DENSE_EDGE_STAGES + 1, "first", reset=True),
-            delay(m, step.valid & step.last.group, CAPTURE, "capture", reset=True),
+            delay(m, step.valid & step.index.term[0], CAPTURE - 3, "high"),
+            delay(m, starts, CAPTURE - 2, "first", reset=True),
+            delay(m, step.valid & step.last.group, CAPTURE - 1, "last", reset=True),
         )
 
     def _place_rows(self, m, platform, starts):

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.schedule import DRAIN_STAGES
 from ..hdl.layouts import payload_layout
 from ..hdl.selection import one_hot_select
 from .core import Core
@@ -16,7 +17,7 @@ __all__ = ["Drain"]
 class Drain(wiring.Component):
     """Walks over a finished tile and sends each ``drain`` results through the core's output unit.
 
-    * Latency: ``latency`` cycles from ``done`` until the first results enter the output unit, then that of the unit.
+    * Latency: ``latency`` cycles from ``done`` until the first results are chosen, a register, then that of the unit.
       Throughput: a beat a cycle; it stalls when ``outputs`` does, and loses nothing.
 
     Parameters
@@ -79,16 +80,20 @@ class Drain(wiring.Component):
             issue.eq(there & self.offered & free),
             self.leaves.eq(issue & last),
             unit.enable.eq(free),
-            unit.results.as_value().eq(results),
         ]
-        if self.config.tile_flags:
-            m.d.comb += unit.flags.eq(flags)
-        self._connect_constants(m, unit, row, part)
+        # What is chosen for the unit stands in a register first: the choice among all results takes most of a cycle.
+        chosen = {"results": results, **self._choose_constants(row, part), **({"flags": flags} if flags is not None else {})}
+        for name, value in chosen.items():
+            port = Value.cast(getattr(unit, name))
+            held = Signal(len(port), name=f"chosen_{name}", reset_less=True)
+            with m.If(free):
+                m.d.sync += held.eq(value)
+            m.d.comb += port.eq(held)
         for name in unit.payload.shape().members:
             m.d.comb += self.outputs.payload[name].eq(unit.payload[name])
         # A token for each beat walks beside it: bit 0 of a mark is the beat just issued, the top bit the one on outputs.
-        valid = Signal(unit.latency)
-        final = Signal(unit.latency, reset_less=True)
+        valid = Signal(DRAIN_STAGES + unit.latency)
+        final = Signal.like(valid, reset_less=True)
         with m.If(free):
             m.d.sync += [valid.eq(Cat(issue, valid[:-1])), final.eq(Cat(last, final[:-1]))]
         m.d.comb += [self.outputs.valid.eq(valid[-1]), self.outputs.payload.last.eq(final[-1])]
@@ -137,14 +142,14 @@ class Drain(wiring.Component):
     def _flags(self):
         return self.flags if self.config.tile_flags else None
 
-    def _connect_constants(self, m, unit, row, part):
-        """Gives the unit the constants of the results it takes."""
-        columns = _parts(Value.cast(self.constants.columns), self._parts_of_row)
-        m.d.comb += Value.cast(unit.columns).eq(one_hot_select(columns, part))
+    def _choose_constants(self, row, part):
+        """The constants of the results that are chosen, by their ports of the unit."""
+        chosen = {"columns": one_hot_select(_parts(Value.cast(self.constants.columns), self._parts_of_row), part)}
         if "common" in self.constants.shape().members:
-            m.d.comb += unit.common.eq(self.constants.common)
+            chosen["common"] = self.constants.common
         if "tokens" in self.config.streams:
-            m.d.comb += Value.cast(unit.row).eq(one_hot_select(self.tokens.rows, row))
+            chosen["row"] = one_hot_select(self.tokens.rows, row)
+        return chosen
 
     @property
     def _parts_of_row(self):

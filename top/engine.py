@@ -83,7 +83,7 @@ class Engine(wiring.Component):
         has_groups = config.max_groups > 1 or self.core.passes > 1
         return {
             "terms": {work.name: work.terms for work in formats},
-            "latency_last_term_to_first_output": timing.result + timing.output,
+            "latency_last_term_to_first_output": timing.result + timing.to_outputs,
             **({"shortest_distance_of_group_ends": timing.interval} if has_groups else {}),
             "shortest_distance_of_tile_ends": min(map(config.tile_distance, formats)),
             "largest_k": config.largest_k,

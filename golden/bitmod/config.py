@@ -25,8 +25,10 @@ ALIGN_STAGES, MAC_STAGES = 2, 3
 FORMAT_BITS, SELECTOR_BITS, EXPONENT_BITS = 3, 2, 5
 DENSE_SPECIAL_MAGNITUDES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16)
 """What an element of the dense form can select in formats with special values."""
-DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_SUM_STAGES = 3, 2, 4
+DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_SUM_STAGES = 4, 3, 10
 """Cycles from a beat to its multiples, from there to the group's sum, and from a visit to the sum over groups."""
+DENSE_READ_STAGE = 3
+"""The cycle of a visit in which the row's earlier sum is read."""
 MAX_K = 2**20
 """Longest reduction that the engine's counters and exponents are checked for."""
 
@@ -64,7 +66,7 @@ class BitModConfig(EngineConfig):
         Pipeline stages of the output scaler.
     form : "serial" or "dense"
         Of the array: two or more terms a weight and a dequantizer an element, or a weight of up to four bits a cycle and a
-        dequantizer a column (docs/bitmod.md). The dense one has no use for ``dequant_chunk``.
+        dequantizer a column (docs/bitmod.md). The dense one has no use for ``dequant_chunk`` and ``sum_stages``.
     """
 
     rows: int = 8
@@ -218,6 +220,11 @@ class BitModConfig(EngineConfig):
         return self.product_bits + (self.max_groups - 1).bit_length()
 
     @property
+    def conversion_stages(self) -> int:
+        """Cycles in which the dense form makes a sum over groups a binary32 number: an integer's, and its exponent's."""
+        return 3 + (self.sum_bits > 25) + 1
+
+    @property
     def exponent_bias(self) -> int:
         """A group's product ``p`` at alignment E stands for ``p * 2**(E + exponent_bias)``."""
         return -25 - self.guard_bits
@@ -242,8 +249,8 @@ class BitModConfig(EngineConfig):
         if self.is_dense:
             capture = DENSE_EDGE_STAGES + DENSE_MAC_STAGES
             return Timing(
-                interval=max(self.rows, capture),
-                result=capture + 1 + DENSE_SUM_STAGES + self.sum_stages + 1,
+                interval=max(self.rows, capture, DENSE_SUM_STAGES - DENSE_READ_STAGE + 1),
+                result=capture + 1 + DENSE_SUM_STAGES + self.conversion_stages + 1,
                 output=self.output_stages,
                 drain_beats=self.drain_beats,
             )
