@@ -30,8 +30,8 @@ class Bcq(Scheme):
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "mu": 2, "group_size": 32, "planes": 1, "max_k": 64},
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "mu": 3, "group_size": 32, "scale_digits": 24, "planes": 9},
-        {"rows": 3, "cols": 2, "lanes": 16, "group_size": 64, "drain": 1, "form": "uniform", "planes": 4},
         {"rows": 2, "cols": 2, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256, "drain": 1},
+        {"rows": 3, "cols": 2, "lanes": 16, "group_size": 64, "drain": 1, "form": "uniform", "planes": 4},
     )
     fits = {
         "smallest": {"rows": 1, "cols": 1, "lanes": 4, "drain": 1, "group_size": 32, "max_k": 2048},

@@ -145,4 +145,8 @@ def test_real_layers():
         qweight, fmt = BCQ.take(tensor, None, config)
         assert fmt == "bcq4" and np.allclose(qweight.dequantize(), tensor.dequantize(), rtol=0, atol=1e-7)
         activations = weights.activations(path, None, 2, "blk.0.attn_norm.weight")
+        merged = replace(config, form="uniform", planes=4, scale_digits=11)
+        of_file, fmt = BCQ.take(tensor, None, merged)
+        off = np.abs(bcq.matmul(activations, of_file, merged) - bcq.reference(activations, qweight))
+        assert fmt == "bcq4-uniform" and np.all(off <= bcq.error_bound(activations, of_file, merged))
         assert bench.problems(Case("Q4_1", BCQ.product(activations, qweight, config)), seed) == []

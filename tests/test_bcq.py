@@ -126,6 +126,8 @@ def test_uniform():
     """The grid between extremes: half a step of error and what rounding alpha and offset to 11 digits adds."""
     weight = np.random.default_rng(8).standard_t(4, (6, 100)).astype(np.float32)
     weight[0, :64], weight[1, :64], weight[2, :64] = 0.375, 0, weight[2, :64] / 2**14
+    weight[3, :2] = -(2 - 2.0**-14), 2 - 2.0**-13  # alphas and offsets that are rounded up to powers of two
+    weight[4, 64:66] = 7.9999, 8
     for bits in (1, 2, 3, 4, 8):
         qweight = bcq.quantize(weight, bits, 64, "uniform")
         step = qweight.spread(2 * qweight.alpha[:, :, 0])

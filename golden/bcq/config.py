@@ -276,16 +276,18 @@ def _in_units(config, scales, places, offset):
     top = places.reshape(len(places), -1).max(axis=1)
     top = np.where(top <= NO_PLACE, 0, top)[:, None, None]
     exponent = np.where(places <= NO_PLACE, 0, np.maximum(places - top, -SCALE_RANGE) + SCALE_RANGE)
-    found = [None if values is None else np.ldexp(values, config.scale_digits + SCALE_RANGE - top - exponent)
-             for values in (scales, offset)]
-    for values, inexact in ((values, whole != np.rint(whole)) for values, whole in zip((scales, offset), found, strict=True)
-                            if values is not None):
-        if inexact.any():
-            where = tuple(np.argwhere(inexact)[0].tolist())
+
+    def whole(values):
+        units = np.ldexp(values, config.scale_digits + SCALE_RANGE - top - exponent)
+        inexact = np.argwhere(units != np.rint(units))
+        if len(inexact):
+            where = tuple(inexact[0].tolist())
             raise ValueError(f"scale_digits must hold all alphas and offsets of qweight, not {config.scale_digits} for "
                              f"{values[where].item()!r} of row {where[0]}, group {where[1]}")
-    significand, rest = (None if values is None else values.astype(np.int64) for values in found)
-    return Scales(significand, exponent.astype(np.int64), np.ldexp(np.float32(1), top[:, 0, 0]).astype(np.float32), rest)
+        return units.astype(np.int64)
+
+    column = np.ldexp(np.float32(1), top[:, 0, 0]).astype(np.float32)
+    return Scales(whole(scales), exponent.astype(np.int64), column, None if offset is None else whole(offset))
 
 
 def check_operands(qweight: QuantizedWeight, config: BcqConfig, x: np.ndarray | None = None) -> None:

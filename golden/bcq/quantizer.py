@@ -192,10 +192,11 @@ def _uniform(weight, bits, group_size):
     groups, real = _split(weight.astype(np.float64), group_size)
     low, high = np.where(real, groups, np.inf).min(axis=1), np.where(real, groups, -np.inf).max(axis=1)
     alpha, offset = (values.reshape(len(weight), -1) for values in ((high - low) / 2 / (2**bits - 1), (high + low) / 2))
-    places = np.maximum(places_of(alpha), places_of(offset) - bits)
+    above = 1 + 2.0**-ALPHA_BITS  # what rounding may reach
+    places = np.maximum(places_of(alpha * above), places_of(offset * above) - bits)
     place = np.maximum(places, places.max(axis=1, keepdims=True) - SCALE_RANGE + bits) - ALPHA_BITS
     alpha = np.ldexp(np.rint(np.ldexp(alpha, -place)), place)
-    place = np.maximum(place, places_of(offset) - ALPHA_BITS)
+    place = np.maximum(place, places_of(offset * above) - ALPHA_BITS)
     offset = np.ldexp(np.rint(np.ldexp(offset, -place)), place)
     middle = (2**bits - 1) / 2
     step = np.where(alpha > 0, 2 * alpha, 1).reshape(-1, 1)
