@@ -28,8 +28,8 @@ def chain_bits(width: int) -> int:
 def saved_carry_sum(m: Module, rows: Sequence[Value], first: Value, double: Value | None = None) -> Value:
     """An accumulator of the sum of two rows, a cycle later: its chunks, and above them the saved carries.
 
-    ``first``: the sum starts anew; a bit for all chunks, or one for each. ``double``: it is doubled first, its saved carries where
-    they stand; a chunk's sum with twice the most carries still leaves no more than they can be.
+    ``first``: the sum starts anew; a bit for all chunks, or one for each. ``double``: it is doubled first, its saved carries
+    where they stand; a chunk's sum with twice the most carries still leaves no more than they can be.
     """
     sums, carries = [], []
     for number, bits in enumerate(chunks_of(len(rows[0]))):
