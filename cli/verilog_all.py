@@ -4,8 +4,10 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from ..schemes import engines, scheme
 from ..tools.kept import digest
@@ -20,10 +22,10 @@ ACCELERATOR = "accelerator_stream"
 """What every engine is written behind buses as, with the files of its registers."""
 
 
-def write(name: str, part: str, folder: Path) -> str:
-    """Write a part at default parameters, unless what stands there was made of the same; returns what was done."""
+def write(name: str, part: str, folder: Path, top: str, settings: Mapping[str, Any]) -> str:
+    """Write a part at parameters, unless what stands there was made of the same; returns what was done."""
     found = scheme(name)
-    config, top = found.Config(), f"{name}_{part}"
+    config = found.Config(**settings)
     source, stamp = folder / f"{top}.v", build_root() / "stamps" / f"{top}.txt"
     # The texts are part of the stamp: one that was changed by hand, or is damaged, is written anew.
     if stamp.is_file() and stamp.read_text() == _stamp(config, source):
@@ -48,12 +50,14 @@ def main() -> int:
     """Write all; returns the exit code."""
     prepare_environment()
     folder = Path(os.path.relpath(build_root())) / "verilog"
-    parts = [(name, part.name) for name in engines() for part in scheme(name).parts if part.released]
-    parts += [(name, ACCELERATOR) for name in engines()]
+    parts = [(name, part.name, f"{name}_{part.name}", {}) for name in engines() for part in scheme(name).parts if part.released]
+    parts += [(name, ACCELERATOR, f"{name}_{ACCELERATOR}", {}) for name in engines()]
+    parts += [(name, part, top, settings) for name in engines() for top, (part, settings) in scheme(name).forms.items()]
     # The largest first: the engines.
     parts.sort(key=lambda item: item[1] not in ("engine", ACCELERATOR))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for done in as_completed([pool.submit(write, name, part, folder) for name, part in parts]):
+        written = [pool.submit(write, name, part, folder, top, settings) for name, part, top, settings in parts]
+        for done in as_completed(written):
             print(done.result(), flush=True)
     return 0
 

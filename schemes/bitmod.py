@@ -42,6 +42,10 @@ class BitMod(Scheme):
         {"rows": 2, "cols": 2, "formats": ("FP3", "FP4"), "guard_bits": 13, "max_k": 65536},
         {"rows": 2, "cols": 2, "lanes": 8, "form": "dense"},
     )
+    forms = {
+        "bitmod_dense_pe": ("element", {"form": "dense"}),
+        "bitmod_dense_engine": ("engine", {"form": "dense"}),
+    }
     bench = ({"lanes": 4}, {"lanes": 8})
     arithmetic = (
         *(("bitmod-fp4", {"guard_bits": guard_bits}) for guard_bits in (0, 2, 4, 6, 8, 13)),

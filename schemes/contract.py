@@ -169,6 +169,8 @@ class Scheme(Priced):
         Parameters of arrays for FPGAs that are "smallest", "small" and "large".
     corners : tuple of mapping
         Parameters, beside the defaults, at which `make lint` checks the RTL; the first is the smallest engine.
+    forms : mapping of str to (str, mapping)
+        Other forms' files that `make verilog` writes: their top, and the part and parameters that it is.
     bench : tuple of mapping
         Parameters at which `make bench` runs layers.
     format_settings : mapping of str to mapping
@@ -186,6 +188,7 @@ class Scheme(Priced):
     formats: tuple[str, ...]
     fits: Mapping[str, Mapping[str, Any]]
     corners: tuple[Mapping[str, Any], ...]
+    forms: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
     bench: tuple[Mapping[str, Any], ...] = ({},)
     format_settings: Mapping[str, Mapping[str, Any]] = {}
     emulations: tuple[str, ...] = ("engine",)

@@ -271,13 +271,13 @@ def scale_fields(qweight: QuantizedWeight, config: BcqConfig) -> Scales:
     return _in_units(config, alpha[:, :, :1], places, offset)
 
 
-def _in_units(config, scales, places, offset):
+def _in_units(config: BcqConfig, scales: np.ndarray, places: np.ndarray, offset: np.ndarray | None) -> Scales:
     """Scales, and offsets, in units that follow from places [N, groups, visits]."""
     top = places.reshape(len(places), -1).max(axis=1)
     top = np.where(top <= NO_PLACE, 0, top)[:, None, None]
     exponent = np.where(places <= NO_PLACE, 0, np.maximum(places - top, -SCALE_RANGE) + SCALE_RANGE)
 
-    def whole(values):
+    def whole(values: np.ndarray) -> np.ndarray:
         units = np.ldexp(values, config.scale_digits + SCALE_RANGE - top - exponent)
         inexact = np.argwhere(units != np.rint(units))
         if len(inexact):
