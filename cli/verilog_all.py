@@ -56,7 +56,8 @@ def main() -> int:
     # The largest first: the engines.
     parts.sort(key=lambda item: item[1] not in ("engine", ACCELERATOR))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for done in as_completed([pool.submit(write, name, part, folder, *rest) for name, part, *rest in parts]):
+        written = [pool.submit(write, name, part, folder, top, settings) for name, part, top, settings in parts]
+        for done in as_completed(written):
             print(done.result(), flush=True)
     return 0
 

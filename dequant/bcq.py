@@ -30,6 +30,8 @@ class PlaneDequantizer(wiring.Component):
     negations : In
         Of the column's keys.
     significand : In(signed(scale_digits + 1))
+    offset, row_sum : In
+        Where planes merge: what is multiplied by the sum of the row's activations, and that, a cycle after the visit.
     scale_exponent : In(4)
     starts_tile, ends_tile : In(1)
         The pass is the first, the last one of its tile; from the first visit on until after the last one, as the scale is.
@@ -50,8 +52,9 @@ class PlaneDequantizer(wiring.Component):
         self.config = config
         super().__init__({
             "chain": In(chain_bits(config.accumulator_bits)),
-            "negations": In(range(config.tables * config.group_beats + 1)),
+            "negations": In(range(config.most_negations + 1)),
             "significand": In(signed(config.scale_digits + 1)),
+            **({"offset": In(signed(config.offset_bits)), "row_sum": In(signed(config.plane_bits))} if config.merges else {}),
             "scale_exponent": In(4),
             "starts_tile": In(1),
             "ends_tile": In(1),
@@ -86,18 +89,26 @@ class PlaneDequantizer(wiring.Component):
         return m
 
     def _product(self, m):
-        """The plane's sum times the scale's significand: resolved in a rank, then a row for each bit of it, in one heap."""
-        config, digits = self.config, self.config.scale_digits
+        """The sum times the scale's significand, and the row's times the offset.
+
+        The sum is resolved in a rank; then there is a row for each bit of significand and offset, all in one heap.
+        """
+        config = self.config
         total = Signal(signed(config.accumulator_bits), reset_less=True)
         m.d.sync += total.eq(resolve(self.chain, config.accumulator_bits) + self.negations)
-        *bits, sign = delay(m, self.significand, 1, "scale")
-        plain = total.as_unsigned()
-        rows = [plain & bit.replicate(len(plain)) for bit in bits] + [~plain & sign.replicate(len(plain))]
-        terms = [Term(len(total), signed=True, weight=place, delay=0.5) for place in range(digits + 1)]
-        terms.append(Term(1, weight=digits))
+        factors = [(total, delay(m, self.significand, 1, "scale"))]
+        if config.merges:
+            factors.append((self.row_sum, delay(m, self.offset, 1, "offset")))
+        terms, rows = [], []
+        for multiplicand, multiplier in factors:
+            *bits, sign = multiplier
+            plain = multiplicand.as_unsigned()
+            rows += [plain & bit.replicate(len(plain)) for bit in bits] + [~plain & sign.replicate(len(plain)), sign]
+            terms += [Term(len(plain), signed=True, weight=place, delay=0.5) for place in range(len(multiplier))]
+            terms.append(Term(1, weight=len(bits)))
         m.submodules.heap = heap = BitHeap(terms, width=config.product_bits, register_output=True,
                                            budget=least_budget(terms, config.product_bits, PRODUCT_STAGES - 2))
-        m.d.comb += [heap.terms[place].eq(row) for place, row in enumerate((*rows, sign))]
+        m.d.comb += [heap.terms[number].eq(row) for number, row in enumerate(rows)]
         product = Signal(signed(config.product_bits))
         m.d.comb += product.eq(delay(m, heap.sum, PRODUCT_STAGES - 1 - heap.latency, "product"))
         return product

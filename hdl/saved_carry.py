@@ -25,18 +25,22 @@ def chain_bits(width: int) -> int:
     return width + CARRY_BITS * (len(chunks_of(width)) - 1)
 
 
-def saved_carry_sum(m: Module, rows: Sequence[Value], first: Value) -> Value:
+def saved_carry_sum(m: Module, rows: Sequence[Value], first: Value, double: Value | None = None) -> Value:
     """An accumulator of the sum of two rows, a cycle later: its chunks, and above them the saved carries.
 
-    ``first``: the sum starts anew; a bit for all chunks, or one for each.
+    ``first``: the sum starts anew; a bit for all chunks, or one for each. ``double``: it is doubled first, its saved carries
+    where they stand; a chunk's sum with twice the most carries still leaves no more than they can be.
     """
     sums, carries = [], []
     for number, bits in enumerate(chunks_of(len(rows[0]))):
         fresh = first[number % len(first)]
         kept = Signal(bits.stop - bits.start, name=f"sum_{number}", reset_less=True)
         saved = Signal(CARRY_BITS, name=f"carry_{number}", reset_less=True)
-        m.d.sync += Cat(kept, saved).eq(
-            Mux(fresh, 0, kept) + Mux(fresh, 0, carries[-1] if carries else 0) + rows[0][bits] + rows[1][bits])
+        sum_in, carry_in = kept, carries[-1] if carries else Const(0, CARRY_BITS)
+        if double is not None:
+            sum_in = Mux(double, Cat(sums[-1][-1] if sums else 0, kept)[: len(kept)], sum_in)
+            carry_in = Mux(double, carry_in << 1, carry_in)
+        m.d.sync += Cat(kept, saved).eq(Mux(fresh, 0, sum_in) + Mux(fresh, 0, carry_in) + rows[0][bits] + rows[1][bits])
         sums.append(kept)
         carries.append(saved)
     return Cat(sums, carries[:-1])

@@ -104,6 +104,8 @@ class KeyDecoder(wiring.Component):
         Otherwise nothing is read.
     first, capture : In(1)
         The count starts anew, a cycle after ``keys``; it is kept for the visits, another cycle later.
+    twice : In(1)
+        With ``first``, where planes merge: the count is doubled instead.
     keys : Out(ArrayLayout(Keys, tables))
     negations : Out
         Of the pass that was captured.
@@ -115,9 +117,10 @@ class KeyDecoder(wiring.Component):
             "plane": In(config.lanes),
             "valid": In(1),
             "first": In(1),
+            **({"twice": In(1)} if config.merges else {}),
             "capture": In(1),
             "keys": Out(data.ArrayLayout(Keys(config), config.tables)),
-            "negations": Out(range(config.tables * config.group_beats + 1)),
+            "negations": Out(range(config.most_negations + 1)),
         })
 
     def elaborate(self, platform):
@@ -132,7 +135,8 @@ class KeyDecoder(wiring.Component):
         m.d.comb += self.keys.eq(delay(m, decoded, EDGE_STAGES, "keys"))
         count = delay(m, sum(key.negate for key in self.keys), 1, "count")
         total, kept = Signal.like(self.negations, reset_less=True), Signal.like(self.negations, reset_less=True)
-        m.d.sync += total.eq(Mux(self.first, 0, total) + count)
+        started = Mux(self.twice, total << 1, 0) if self.config.merges else 0
+        m.d.sync += total.eq(Mux(self.first, started, total) + count)
         with m.If(self.capture):
             m.d.sync += kept.eq(total)
         m.d.comb += self.negations.eq(kept)
@@ -151,6 +155,8 @@ class BcqElement(wiring.Component):
         Of the row's edge, of the column's.
     first : In(1)
         The sum starts anew; a cycle later.
+    twice : In(1)
+        With ``first``, where planes merge: the sum is doubled instead.
     capture : In(1)
         The chain takes the sum; otherwise what comes from above.
     above : In(chain_bits(config.accumulator_bits))
@@ -165,6 +171,7 @@ class BcqElement(wiring.Component):
             "tables": In(data.ArrayLayout(entries, config.tables)),
             "keys": In(data.ArrayLayout(Keys(config), config.tables)),
             "first": In(1),
+            **({"twice": In(1)} if config.merges else {}),
             "capture": In(1),
             "above": In(chain_bits(config.accumulator_bits)),
             "below": Out(chain_bits(config.accumulator_bits)),
@@ -178,7 +185,10 @@ class BcqElement(wiring.Component):
             m.d.comb += heap.terms[number].eq(self._read(self.tables[number], self.keys[number]))
         rows = [Signal(width, name=f"row_{i}", reset_less=True) for i in range(2)]
         m.d.sync += [row.eq(addend) for row, addend in zip(rows, heap.addends, strict=True)]
-        total = saved_carry_sum(m, rows, self.first)
+        if config.merges:
+            total = saved_carry_sum(m, rows, self.first & ~self.twice, self.twice)
+        else:
+            total = saved_carry_sum(m, rows, self.first)
         m.d.sync += self.below.eq(Mux(self.capture, total, self.above))
         return m
 
@@ -203,6 +213,8 @@ class BcqPE(wiring.Component):
     plane : In(lanes)
     valid, first, last : In(1)
         There is a beat; it is the pass's first, its last.
+    twice : In(1)
+        With ``first``, where planes merge: the sum goes on, doubled.
     sum : Out(signed(accumulator_bits))
         Of the pass, in units of the group's exponent; with ``done``.
     done : Out(1)
@@ -217,6 +229,7 @@ class BcqPE(wiring.Component):
             "group_exponent": In(EXPONENT_BITS),
             "plane": In(config.lanes),
             **{name: In(1) for name in ("valid", "first", "last")},
+            **({"twice": In(1)} if config.merges else {}),
             "sum": Out(signed(config.accumulator_bits)),
             "done": Out(1),
         })
@@ -232,6 +245,8 @@ class BcqPE(wiring.Component):
         m.submodules.keys = keys = KeyDecoder(self.config)
         m.submodules.element = element = BcqElement(self.config)
         first = delay(m, self.valid & self.first, EDGE_STAGES + 1, "first", reset=True)
+        if self.config.merges:
+            twice = delay(m, self.valid & self.first & self.twice, EDGE_STAGES + 1, "twice", reset=True)
         capture = delay(m, self.valid & self.last, EDGE_STAGES + MAC_STAGES, "capture", reset=True)
         m.d.comb += [
             row.beat.eq(self.beat),
@@ -242,6 +257,7 @@ class BcqPE(wiring.Component):
             element.tables.eq(row.tables),
             element.keys.eq(keys.keys),
             *(part.first.eq(first) for part in (keys, element)),
+            *([part.twice.eq(twice) for part in (keys, element)] if self.config.merges else []),
             *(part.capture.eq(capture) for part in (keys, element)),
             self.done.eq(delay(m, capture, 2, "done", reset=True)),
         ]

@@ -25,11 +25,13 @@ class Bcq(Scheme):
     colours = "#997700", "#ccaa44"
     Config = bcq.BcqConfig
     Weight = bcq.QuantizedWeight
-    formats = ("bcq4", "bcq3", "bcq2", "bcq1", *(f"bcq{bits}-alternating" for bits in (4, 3, 2, 1)))
+    formats = ("bcq4", "bcq3", "bcq2", "bcq1", *(f"bcq{bits}-alternating" for bits in (4, 3, 2, 1)),
+               *(f"bcq{bits}-uniform" for bits in (4, 3, 2)))
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "mu": 2, "group_size": 32, "planes": 1, "max_k": 64},
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "mu": 3, "group_size": 32, "scale_digits": 24, "planes": 9},
         {"rows": 2, "cols": 2, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256, "drain": 1},
+        {"rows": 3, "cols": 2, "lanes": 16, "group_size": 64, "drain": 1, "form": "uniform", "planes": 4},
     )
     fits = {
         "smallest": {"rows": 1, "cols": 1, "lanes": 4, "drain": 1, "group_size": 32, "max_k": 2048},
@@ -41,7 +43,9 @@ class Bcq(Scheme):
 
     def takes(self, fmt, config):
         bits, _, method = fmt.removeprefix("bcq").partition("-")
-        return int(bits) + (not method) <= config.planes
+        if config.merges:
+            return method == "uniform" and int(bits) <= config.planes
+        return int(bits) + (method != "alternating") <= config.planes
 
     def quantize(self, weight, fmt, config):
         bits, _, method = fmt.removeprefix("bcq").partition("-")
@@ -49,8 +53,9 @@ class Bcq(Scheme):
 
     def take(self, tensor, fmt, config):
         """As it is: planes of the codes' bits, an offset for zero points and minima."""
-        if fmt not in (None, f"bcq{tensor.bits}"):
-            raise ValueError(f"{fmt} must be bcq{tensor.bits} for codes of {tensor.bits} bits")
+        name = f"bcq{tensor.bits}{'-uniform' if config.merges else ''}"
+        if fmt not in (None, name):
+            raise ValueError(f"{fmt} must be {name} for codes of {tensor.bits} bits")
         if tensor.group_size != config.group_size and tensor.groups > 1:
             raise ValueError(f"scales are of groups of {tensor.group_size}, not {config.group_size}")
         repeats = -(-tensor.shape[1] // config.group_size) if tensor.groups == 1 else 1
@@ -60,7 +65,7 @@ class Bcq(Scheme):
             minima, zeros = minima - scales * zeros, None
         qweight = bcq.from_uniform(tensor.codes, scales, zeros, minima, tensor.bits, config.group_size)
         bcq.check_operands(qweight, config)
-        return qweight, f"bcq{tensor.bits}"
+        return qweight, name
 
     def suited(self, tensor):
         size = tensor.group_size if tensor.groups > 1 else 128
@@ -107,7 +112,8 @@ class Bcq(Scheme):
         def part(name, kind, title, make, macs=lambda config: {}, size=lanes, breakdown=None, released=False):
             return Part(name, kind, title, make, {f"bcq_{name}": {}}, macs, size, breakdown or {}, released)
 
-        array = {"*_element": "PE array", "*_row": "edge logic", "*_keys": "edge logic", "*_dequant": "dequantization"}
+        array = {"*_element": "PE array", "*_ones": "dequantization", "*_row": "edge logic", "*_keys": "edge logic",
+                 "*_dequant": "dequantization"}
         of_pe = planes(lambda config: config.lanes)
         of_array = planes(lambda config: config.rows * config.cols * config.lanes)
         return (

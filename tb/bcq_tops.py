@@ -46,11 +46,12 @@ class _FaultyCore(BcqCore):
             with m.Case(BcqFault.EXPONENT_OF_GROUP_BEFORE):
                 m.d.comb += told.exponents.eq(before.exponents)
             with m.Case(BcqFault.OFFSET_DROPPED), m.If(facts.ends_tile):
-                m.d.comb += [told.alphas[i].significand.eq(0) for i in range(self.config.cols)]
+                name = "offset" if self.config.merges else "significand"
+                m.d.comb += [told.alphas[i][name].eq(0) for i in range(self.config.cols)]
         return told
 
-    def _place_keys(self, m, platform, c, first, capture):
-        keys = super()._place_keys(m, platform, c, first, capture)
+    def _place_keys(self, m, platform, c, first, twice, capture):
+        keys = super()._place_keys(m, platform, c, first, twice, capture)
         with m.Switch(self.fault):
             with m.Case(BcqFault.MIRROR_SIGN):
                 m.d.comb += keys.plane.eq(~Value.cast(self.weights.plane[c]))

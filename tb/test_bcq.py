@@ -25,6 +25,9 @@ CONFIGS = {
     "small": BcqConfig(rows=2, cols=4, lanes=8, group_size=32, drain=2, max_k=160),
     "threes": BcqConfig(rows=9, cols=2, lanes=16, mu=3, group_size=64, drain=1, planes=3, scale_digits=24, guard_bits=2,
                         output="float16", sum_stages=2, max_k=400),
+    "uniform": BcqConfig(rows=3, cols=4, lanes=8, group_size=32, drain=2, planes=4, form="uniform", max_k=160),
+    "uniform_threes": BcqConfig(rows=2, cols=1, lanes=8, mu=3, group_size=64, drain=1, planes=8, scale_digits=20, guard_bits=0,
+                                form="uniform", output="float16", sum_stages=3, max_k=400),
     "one_by_one": BcqConfig(rows=1, cols=1, lanes=1, mu=2, group_size=32, drain=1, planes=2, guard_bits=0, max_k=96),
 }
 
@@ -38,6 +41,9 @@ def random_activations(rng, m, k):
 
 def random_weight(rng, n, k, bits, config, offset):
     """Random planes; alphas of all sizes that an engine holds, zeros among them; offsets of both signs."""
+    if config.merges:
+        return bcq.quantize(rng.normal(size=(n, k)) * np.exp(3 * rng.normal(size=(n, 1))) + offset, bits, config.group_size,
+                            "uniform")
     groups = -(-k // config.group_size)
     alpha = np.exp2(rng.uniform(-18, 2, (n, groups, bits)))
     alpha[rng.random(alpha.shape) < 0.1] = 0
@@ -56,7 +62,7 @@ def engine_cases(config, rng):
         x = random_activations(rng, m, k)
         if number == 2:
             x[0, k // 2] = np.inf
-        qweight = random_weight(rng, n, k, passes - offset, config, offset)
+        qweight = random_weight(rng, n, k, passes - (offset and not config.merges), config, offset)
         yield Case(f"{m}x{n}x{k} {qweight.bits} bits, offset {offset}", BCQ.product(x, qweight, config))
 
 
@@ -106,9 +112,10 @@ def test_extremes():
         assert bench.problems(case, seed) == []
 
 
-def test_engine_faults():
+@pytest.mark.parametrize("form", ["planes", "uniform"])
+def test_engine_faults(form):
     """Each kept fault turns a run red."""
-    config, seed = replace(CONFIGS["small"], cols=2), resolve_seed()
+    config, seed = replace(CONFIGS["small"], cols=2, form=form), resolve_seed()
     bench, rng = EngineBench(BCQ, config, FaultyEngine), np.random.default_rng(seed)
     cases = []
     for bits in (2, 3):
@@ -138,4 +145,8 @@ def test_real_layers():
         qweight, fmt = BCQ.take(tensor, None, config)
         assert fmt == "bcq4" and np.allclose(qweight.dequantize(), tensor.dequantize(), rtol=0, atol=1e-7)
         activations = weights.activations(path, None, 2, "blk.0.attn_norm.weight")
+        merged = replace(config, form="uniform", planes=4, scale_digits=11)
+        of_file, fmt = BCQ.take(tensor, None, merged)
+        off = np.abs(bcq.matmul(activations, of_file, merged) - bcq.reference(activations, qweight))
+        assert fmt == "bcq4-uniform" and np.all(off <= bcq.error_bound(activations, of_file, merged))
         assert bench.problems(Case("Q4_1", BCQ.product(activations, qweight, config)), seed) == []

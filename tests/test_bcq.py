@@ -122,6 +122,23 @@ def test_grid():
     assert errors(weighted, counts).sum() < 0.8 * errors(bcq.quantize(weight, 2, 64, "grid"), counts).sum()
 
 
+def test_uniform():
+    """The grid between extremes: half a step of error and what rounding alpha and offset to 11 digits adds."""
+    weight = np.random.default_rng(8).standard_t(4, (6, 100)).astype(np.float32)
+    weight[0, :64], weight[1, :64], weight[2, :64] = 0.375, 0, weight[2, :64] / 2**14
+    weight[3, :2] = -(2 - 2.0**-14), 2 - 2.0**-13  # alphas and offsets that are rounded up to powers of two
+    weight[4, 64:66] = 7.9999, 8
+    for bits in (1, 2, 3, 4, 8):
+        qweight = bcq.quantize(weight, bits, 64, "uniform")
+        step = qweight.spread(2 * qweight.alpha[:, :, 0])
+        largest = qweight.spread(np.stack([np.abs(part).max(axis=1) for part in (weight[:, :64], weight[:, 64:])], axis=1))
+        off = np.abs(qweight.dequantize() - weight)[[0, 1, 3, 4, 5]]
+        assert np.all(off <= (step / 2 + largest * 2.0 ** (bits - 11))[[0, 1, 3, 4, 5]])
+        for form in ("planes", "uniform"):
+            config = replace(SMALL, group_size=64, planes=9 if form == "planes" else bits, form=form)
+            bcq.check_operands(qweight, config)
+
+
 # The product
 
 
@@ -143,13 +160,32 @@ def test_error_bound(offset, output):
     assert worst > 0.05
 
 
+def test_merged_planes():
+    """Within the bound with every number of planes, and beside the form of planes; scales of files too, minima among them."""
+    rng, worst = np.random.default_rng(9), 0
+    x = (rng.normal(size=(5, 90)) * np.exp(rng.normal(size=(5, 90)))).astype(np.float16)
+    for bits, planes, digits in ((1, 1, 11), (3, 4, 11), (4, 4, 20), (8, 8, 14)):
+        config = replace(SMALL, form="uniform", planes=planes, scale_digits=digits)
+        scale, minimum = (rng.uniform(1, 2, (4, 3)).astype(np.float16) for _ in range(2))
+        of_file = bcq.from_uniform(rng.integers(0, 2**bits, (4, 90)), scale, minimum=-2.0**(bits - 1) * minimum, bits=bits,
+                                   group_size=32)
+        for qweight in (bcq.quantize(rng.normal(size=(4, 90)), bits, 32, "uniform"), *([of_file] if digits > 11 else [])):
+            y, bound = bcq.matmul(x, qweight, config), bcq.error_bound(x, qweight, config)
+            difference = np.abs(y - bcq.reference(x, qweight))
+            assert np.all(difference <= bound)
+            worst = max(worst, (difference / bound).max())
+            other = replace(SMALL, planes=9, scale_digits=24)
+            assert np.all(np.abs(y - bcq.matmul(x, qweight, other)) <= bound + bcq.error_bound(x, qweight, other))
+    assert worst > 0.02
+
+
 def test_integers_are_exact():
     """INT8 activations and alphas of powers of two lose nothing: the sums of planes."""
     rng = np.random.default_rng(4)
     x, codes = rng.integers(-128, 128, (3, 96)), rng.integers(0, 16, (5, 96))
     qweight = bcq.from_uniform(codes, np.ones((5, 3)), np.full((5, 3), 8), bits=4)
-    y = bcq.matmul(x.astype(np.float16), qweight, SMALL)
-    assert np.array_equal(y, x @ (codes - 8).T)
+    for config in (SMALL, replace(SMALL, form="uniform", planes=4)):
+        assert np.array_equal(bcq.matmul(x.astype(np.float16), qweight, config), x @ (codes - 8).T)
 
 
 def test_flags():
@@ -179,10 +215,21 @@ def test_words(offset, order, k):
     assert np.array_equal(outputs[0], y) and np.array_equal(outputs[1], flags.nonfinite)
 
 
+def test_words_of_merged_planes():
+    """The plane of most weight goes first; scale and offset come back to the bit."""
+    config = replace(SMALL, form="uniform")
+    qweight = bcq.quantize(np.random.default_rng(10).normal(size=(7, 75)), 3, 32, "uniform")
+    words = bcq.pack(qweight, config, 2)
+    found = bcq.unpack(words, config, 7, 75, 2)
+    assert np.array_equal(found["planes"], qweight.B)
+    assert np.array_equal(found["scales"], qweight.alpha[:, :, :1]) and np.array_equal(found["offset"][:, :, 0], qweight.offset)
+
+
 # Errors
 
 
 ONES = np.ones((2, 32, 3), np.int8)
+MERGED = replace(SMALL, form="uniform")
 THIRDS = QuantizedWeight(ONES, np.full((2, 1, 3), 1 / 3, np.float32), None, 32)
 
 
@@ -211,6 +258,10 @@ THIRDS = QuantizedWeight(ONES, np.full((2, 1, 3), 1 / 3, np.float32), None, 32)
      "qweight.group_size must be the config's 32, not 64"),
     (lambda: bcq.matmul(np.zeros((1, 32), np.float16), THIRDS, SMALL), ValueError,
      "scale_digits must hold all alphas and offsets of qweight, not 11 for 0.3333333432674408 of row 0, group 0"),
+    (lambda: bcq.matmul(np.zeros((1, 32), np.float16), bcq.quantize(np.ones((2, 32)), 2, 32), MERGED), ValueError,
+     "qweight.alpha must double from plane to plane for form 'uniform'; form 'planes' takes any"),
+    (lambda: replace(MERGED, planes=8, guard_bits=13, scale_digits=24), ValueError,
+     "scale_digits must leave products 62 bits, not be 24 for 63; fewer planes or guard_bits spare some"),
 ])
 def test_errors(call, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):

@@ -95,7 +95,7 @@ def test_rows_beside_recorded_ones(model, tmp_path, monkeypatch):
         return CliRunner().invoke(perplexities.main, [str(models.TEXT), *options])
 
     done = compare("file", "rsr ternary-tensor")
-    assert done.exit_code == 1 and "error: more than 0.3% away: file" in done.output and "rsr ternary-tensor" in done.output
+    assert done.exit_code == 1 and "error: too far away: file" in done.output and "rsr ternary-tensor" in done.output
     figures = json.loads((tmp_path / "perplexity" / "file.json").read_text())
     monkeypatch.setitem(perplexities.INDEPENDENT, "file", figures["perplexity"] * 1.002)
     monkeypatch.delattr(models, "perplexity")

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bcq engine: its core, and the core in the shell."""
 
-from amaranth.hdl import Cat, Module, Signal
+from dataclasses import replace
+
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data
 
 from ..dequant.bcq import PlaneDequantizer
@@ -11,6 +13,7 @@ from ..golden.bcq import BcqConfig
 from ..golden.bcq.config import EDGE_STAGES, EXPONENT_BITS, MAC_STAGES
 from ..hdl.pipeline import delay
 from ..hdl.place import place
+from ..hdl.saved_carry import resolve
 from ..hdl.selection import one_hot_select
 from ..pe.bcq import BcqElement, KeyDecoder, TableEdge
 from .core import Core
@@ -25,7 +28,8 @@ CAPTURE = EDGE_STAGES + MAC_STAGES
 class BcqCore(Core):
     """The array: tables for each row, keys and a dequantizer for each column, an element a pair.
 
-    A pass takes one plane through the beats of a group, which the edge keeps; its sums leave with the plane's scales.
+    A pass takes one plane through the beats of a group, which the edge keeps; its sums leave with the plane's scales. Where
+    planes merge, elements double what they have of those before; a column more, of ones alone, sums the activations.
     """
 
     CONFIG = BcqConfig
@@ -60,17 +64,21 @@ class BcqCore(Core):
                 "exponent": "an activation's exponent is above its group's; the results are wrong",
             },
             "codes": {
-                "weight": "a bit a plane, 1 is plus, 0 is minus the plane's alpha; an offset's plane is of ones",
-                "format": "planes of the group, an offset counted, less 1",
-                "scale": f"significand * 2**(exponent - {15 + config.scale_digits}), times the column's constant",
+                "weight": "a bit a plane, 1 is plus, 0 is minus the plane's alpha; "
+                          + ("the plane of most weight first" if config.merges else "an offset's plane is of ones"),
+                "format": f"planes of the group,{'' if config.merges else ' an offset counted,'} less 1",
+                "scale": f"significand * 2**(exponent - {15 + config.scale_digits}), times the column's constant"
+                         + ("; of the last plane; offset likewise" if config.merges else ""),
                 "exponents": "the largest biased exponent of a row's activations in the group, at least 1",
                 "padding": "zeros in the activations",
-                "beats_per_tile": "of weights, for each group: planes * ceil(elements / lanes); of scales one for each plane",
+                "beats_per_tile": "of weights, for each group: planes * ceil(elements / lanes); of scales one for each "
+                                  + ("group" if config.merges else "plane"),
             },
             "beats": {
                 "weights": f"a plane of {config.lanes} weights of {config.cols} columns; all of a group, then its next plane",
                 "activations": f"{config.lanes} of each of {config.rows} rows, once a group; and the rows' exponents",
-                "scales": f"a plane's alpha, or the offset, of {config.cols} columns",
+                "scales": (f"scale and offset of a group of {config.cols} columns" if config.merges
+                           else f"a plane's alpha, or the offset, of {config.cols} columns"),
                 "constants": "a power of two for each column",
             },
         }
@@ -80,13 +88,15 @@ class BcqCore(Core):
         config, step = self.config, self.step
         starts = step.valid & step.first["pass"]
         first = delay(m, starts, EDGE_STAGES + 1, "first", reset=True)
-        capture = delay(m, step.valid & step.last["pass"], CAPTURE, "capture", reset=True)
+        twice = delay(m, starts & ~step.first["group"], EDGE_STAGES + 1, "twice", reset=True) if config.merges else None
+        capture = delay(m, step.valid & step.last[config.timing.scaled], CAPTURE, "capture", reset=True)
         rows = self._place_rows(m, platform, starts)
         facts = self._keep_facts(m, rows, capture)
         visit = self._visits(m, capture)
         m.d.comb += self.done.eq(delay(m, visit[0] & facts.ends_tile, PlaneDequantizer.latency_of(config), "done", reset=True))
+        row_sum = self._sum_rows(m, platform, rows, first, capture) if config.merges else None
         for c in range(config.cols):
-            keys = self._place_keys(m, platform, c, first, capture)
+            keys = self._place_keys(m, platform, c, first, twice, capture)
             dequant = place(m, platform, f"dequant_{c}", "dequant", PlaneDequantizer, config)
             m.d.comb += [
                 dequant.negations.eq(keys.negations),
@@ -96,6 +106,7 @@ class BcqCore(Core):
                 dequant.ends_tile.eq(facts.ends_tile),
                 dequant.visit.eq(visit),
                 dequant.row_exponent.eq(one_hot_select(facts.exponents, visit)),
+                *([dequant.offset.eq(facts.alphas[c].offset), dequant.row_sum.eq(row_sum)] if config.merges else []),
             ]
             above = 0
             for r in reversed(range(config.rows)):
@@ -104,6 +115,7 @@ class BcqCore(Core):
                     element.tables.eq(rows[r].tables),
                     element.keys.eq(keys.keys),
                     element.first.eq(first),
+                    *([element.twice.eq(twice)] if config.merges else []),
                     element.capture.eq(capture),
                     element.above.eq(above),
                     self.results[r][c].eq(dequant.results[r]),
@@ -112,13 +124,32 @@ class BcqCore(Core):
             m.d.comb += dequant.chain.eq(above)
         return m
 
-    def _place_keys(self, m, platform, c, first, capture):
+    def _sum_rows(self, m, platform, rows, first, capture):
+        """The sum of activations of the row visited a cycle ago: of entries that are all minus, negated at the end."""
+        valid = delay(m, self.step.valid, EDGE_STAGES, "read", reset=True)
+        above, config = 0, replace(self.config, form="planes")
+        for r in reversed(range(config.rows)):
+            element = place(m, platform, f"ones_{r}", "ones", BcqElement, config)
+            m.d.comb += [
+                element.tables.eq(rows[r].tables),
+                *(key.select.eq(valid) for key in element.keys),
+                element.first.eq(first),
+                element.capture.eq(capture),
+                element.above.eq(above),
+            ]
+            above = element.below
+        total = Signal(signed(config.plane_bits), reset_less=True, name="row_sum")
+        m.d.sync += total.eq(-resolve(above, config.plane_bits))
+        return total
+
+    def _place_keys(self, m, platform, c, first, twice, capture):
         """The decoder of a column's keys."""
         keys = place(m, platform, f"keys_{c}", "keys", KeyDecoder, self.config)
         m.d.comb += [
             keys.plane.eq(self.weights.plane[c]),
             keys.valid.eq(self.step.valid),
             keys.first.eq(first),
+            *([keys.twice.eq(twice)] if self.config.merges else []),
             keys.capture.eq(capture),
         ]
         return keys
@@ -165,11 +196,12 @@ class BcqCore(Core):
             "ends_tile": 1,
         })
         left, visited = Signal(facts, reset_less=True), Signal(facts, reset_less=True)
-        with m.If(self.step.valid & self.step.last["pass"]):
+        with m.If(self.step.valid & self.step.last[self.config.timing.scaled]):
             m.d.sync += [
                 left.alphas.eq(self.scales.alphas),
                 *(left.exponents[r].eq(edge.exponent) for r, edge in enumerate(rows)),
-                left.starts_tile.eq((self.step.index.group == 0) & (self.step.index["pass"] == 0)),
+                left.starts_tile.eq((self.step.index.group == 0)
+                                    & (1 if self.config.merges else self.step.index["pass"] == 0)),
                 left.ends_tile.eq(self.step.last.tile),
             ]
         with m.If(capture):

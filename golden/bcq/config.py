@@ -5,6 +5,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,15 +14,35 @@ from ..config import EngineConfig, Work
 from ..parameters import check_choice, check_integer
 from ..schedule import GroupSchedule, Schedule, Timing
 from ..streams import BINARY16, BINARY32, Field, signed
-from .quantizer import MAX_BITS, SCALE_RANGE, QuantizedWeight
+from .quantizer import MAX_BITS, NO_PLACE, SCALE_RANGE, QuantizedWeight, places_of
 
-__all__ = ["EDGE_STAGES", "EXPONENT_BITS", "MAC_STAGES", "PRODUCT_STAGES", "BcqConfig", "check_operands", "scale_fields"]
+__all__ = ["EDGE_STAGES", "EXPONENT_BITS", "MAC_STAGES", "PRODUCT_STAGES", "BcqConfig", "Scales", "check_operands",
+           "scale_fields"]
 
 EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 4
 """Ranks of a row's edge: alignment, its rounding, sums of two, sums of ``mu``; of an element; of a dequantizer's product."""
 EXPONENT_BITS = 5
 """Of a row's group."""
 _LARGEST_EXPONENT = 30
+_PRODUCT_BITS = 62
+"""What the model's integers hold."""
+
+
+class Scales(NamedTuple):
+    """Scales as an engine takes them: a value is ``significand * 2**(exponent - 15 - scale_digits) * column``.
+
+    significand, exponent : int64 [N, groups, visits]
+        A visit for each plane, an offset's behind them; or one for all, of the plane of weight 1.
+    column : float32 [N]
+        Powers of two.
+    offset : int64 [N, groups, visits] or None
+        The offset's significand, of the same exponent; None: it is a plane.
+    """
+
+    significand: np.ndarray
+    exponent: np.ndarray
+    column: np.ndarray
+    offset: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,9 @@ class BcqConfig(EngineConfig):
         Results per beat on ``outputs``; divides ``cols``.
     max_k : int
         Longest reduction.
+    form : "planes" or "uniform"
+        A product for each plane, with an alpha of its own; or planes of weights ``2**i`` that elements merge, a product and an
+        offset for each group.
     sum_stages : 1 to 6
         Pipeline stages of the sum over planes and groups.
     output_stages : 3 to 26
@@ -68,6 +92,7 @@ class BcqConfig(EngineConfig):
     output: str = "float32"
     drain: int = 4
     max_k: int = 16384
+    form: str = "planes"
     sum_stages: int = 6
     output_stages: int = 4
 
@@ -85,8 +110,17 @@ class BcqConfig(EngineConfig):
         if self.group_size % self.lanes:
             raise ValueError(f"lanes must divide group_size {self.group_size}, not be {self.lanes!r}")
         check_choice("output", self.output, ("float32", "float16"), "'float32' or 'float16'")
+        check_choice("form", self.form, ("planes", "uniform"), "'planes' or 'uniform'")
         self._check_drain()
         check_integer("max_k", self.max_k, 1, 2**17)
+        if self.product_bits > _PRODUCT_BITS:
+            raise ValueError(f"scale_digits must leave products {_PRODUCT_BITS} bits, not be {self.scale_digits} for "
+                             f"{self.product_bits}; fewer planes or guard_bits spare some")
+
+    @property
+    def merges(self) -> bool:
+        """Whether elements merge planes."""
+        return self.form == "uniform"
 
     @property
     def tables(self) -> int:
@@ -114,9 +148,11 @@ class BcqConfig(EngineConfig):
 
         A beat of ``weights`` is a plane of them, all beats of a group before the next plane; an offset's plane is of ones. A
         row's exponent of a group comes with each of its beats. A plane has a scale for each column, a column a power of two.
+        Planes that elements merge have one scale, and an offset instead of a plane; the one of most weight comes first.
         """
         last = Field("last")
-        scale = (Field("significand", signed(self.scale_digits + 1)), Field("exponent", 4))
+        scale = (Field("significand", signed(self.scale_digits + 1)), Field("exponent", 4),
+                 *([Field("offset", signed(self.offset_bits))] if self.merges else []))
         return {
             "weights": (Field("plane", 1, (self.cols, self.lanes)), Field("format", 4), last),
             "activations": (
@@ -126,6 +162,11 @@ class BcqConfig(EngineConfig):
             "outputs": (Field("data", BINARY32 if self.output == "float32" else BINARY16, self.drain), Field("nonfinite"),
                         Field("overflow"), last),
         }
+
+    @property
+    def scale_names(self) -> tuple[str, ...]:
+        """Fields of a scale, as `Scales` calls them."""
+        return ("significand", "exponent", *(["offset"] if self.merges else []))
 
     @property
     def aligned_bits(self) -> int:
@@ -138,14 +179,33 @@ class BcqConfig(EngineConfig):
         return self.aligned_bits + (self.mu - 1).bit_length()
 
     @property
+    def plane_bits(self) -> int:
+        """Width of a plane's sum over a group."""
+        return (self._largest_sum).bit_length() + 1
+
+    @property
     def accumulator_bits(self) -> int:
-        """Width of a plane's sum over a group; it cannot overflow."""
-        return (((2**MANTISSA_BITS - 1) << self.guard_bits) * self.group_size).bit_length() + 1
+        """Width of what an element sums: a plane, or all of them; it cannot overflow."""
+        return (self._largest_sum * (2**self.planes - 1 if self.merges else 1)).bit_length() + 1
+
+    @property
+    def _largest_sum(self) -> int:
+        return ((2**MANTISSA_BITS - 1) << self.guard_bits) * self.group_size
+
+    @property
+    def offset_bits(self) -> int:
+        """Width of an offset that is no plane, in units of its group's scale."""
+        return self.scale_digits + self.planes + 1
+
+    @property
+    def most_negations(self) -> int:
+        """Of keys, in what an element sums."""
+        return self.tables * self.group_beats * (2**self.planes - 1 if self.merges else 1)
 
     @property
     def product_bits(self) -> int:
-        """Width of a plane's sum times its scale."""
-        return self.accumulator_bits + self.scale_digits
+        """Width of a sum times its scale, and of that with an offset."""
+        return self.accumulator_bits + self.scale_digits + self.merges
 
     @property
     def largest_exponent(self) -> int:
@@ -160,7 +220,7 @@ class BcqConfig(EngineConfig):
     @property
     def max_visits(self) -> int:
         """Most products that a result is the sum of."""
-        return self.max_groups * self.planes
+        return self.max_groups * (1 if self.merges else self.planes)
 
     @property
     def timing(self) -> Timing:
@@ -175,44 +235,59 @@ class BcqConfig(EngineConfig):
             result=capture + 1 + PRODUCT_STAGES + self.sum_stages + 1,
             output=self.output_stages,
             drain_beats=self.drain_beats,
-            scaled="pass",
+            scaled="group" if self.merges else "pass",
         )
+
+    def passes(self, qweight: QuantizedWeight) -> int:
+        """Of a group: its planes; an offset is one of them if it is not merged."""
+        return qweight.bits + (qweight.offset is not None and not self.merges)
 
     def schedule(self, qweight: QuantizedWeight, activations: object = None) -> Schedule:
         """The groups of a tile; activations do not matter."""
         del activations
         check_operands(qweight, self)
-        k, passes = qweight.shape[1], qweight.planes.shape[2]
+        k, passes = qweight.shape[1], self.passes(qweight)
         lengths = [min(self.group_size, k - start) for start in range(0, k, self.group_size)]
         return Schedule(tuple(GroupSchedule(length, ceil(length / self.lanes), 1, passes) for length in lengths))
 
 
-def scale_fields(qweight: QuantizedWeight, config: BcqConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Alphas, and the offset behind them, as an engine takes them.
-
-    Returns
-    -------
-    significand, exponent : int64 [N, groups, planes]
-    column : float32 [N]
-        A scale is ``significand * 2**(exponent - 15 - scale_digits) * column``.
+def scale_fields(qweight: QuantizedWeight, config: BcqConfig) -> Scales:
+    """Alphas and offsets as an engine takes them.
 
     Raises
     ------
     ValueError
-        If one has too many digits.
+        If one has too many digits, or alphas are not those of uniform weights where planes merge.
     """
-    scales = qweight.alpha if qweight.offset is None else np.concatenate([qweight.alpha, qweight.offset[:, :, None]], axis=2)
-    scales = scales.astype(np.float64)
-    _, top = np.frexp(np.abs(scales).reshape(len(scales), -1).max(axis=1))
-    _, exponent = np.frexp(scales)
-    exponent = np.where(scales == 0, 0, np.maximum(exponent - top[:, None, None], -SCALE_RANGE) + SCALE_RANGE)
-    significand = np.ldexp(scales, config.scale_digits + SCALE_RANGE - top[:, None, None] - exponent)
-    whole = np.rint(significand)
-    if (whole != significand).any():
-        where = tuple(np.argwhere(whole != significand)[0].tolist())
-        raise ValueError(f"scale_digits must hold all alphas and offsets of qweight, not {config.scale_digits} for "
-                         f"{scales[where].item()!r} of row {where[0]}, group {where[1]}")
-    return whole.astype(np.int64), exponent.astype(np.int64), np.ldexp(np.float32(1), top).astype(np.float32)
+    alpha = qweight.alpha.astype(np.float64)
+    offset = None if qweight.offset is None else qweight.offset.astype(np.float64)[:, :, None]
+    if not config.merges:
+        scales = alpha if offset is None else np.concatenate([alpha, offset], axis=2)
+        return _in_units(config, scales, places_of(scales), None)
+    if (alpha != alpha[:, :, :1] * 2.0 ** np.arange(qweight.bits)).any():
+        raise ValueError("qweight.alpha must double from plane to plane for form 'uniform'; form 'planes' takes any")
+    offset = np.zeros_like(alpha[:, :, :1]) if offset is None else offset
+    places = np.maximum(places_of(alpha[:, :, :1]), places_of(offset) - config.planes)
+    return _in_units(config, alpha[:, :, :1], places, offset)
+
+
+def _in_units(config: BcqConfig, scales: np.ndarray, places: np.ndarray, offset: np.ndarray | None) -> Scales:
+    """Scales, and offsets, in units that follow from places [N, groups, visits]."""
+    top = places.reshape(len(places), -1).max(axis=1)
+    top = np.where(top <= NO_PLACE, 0, top)[:, None, None]
+    exponent = np.where(places <= NO_PLACE, 0, np.maximum(places - top, -SCALE_RANGE) + SCALE_RANGE)
+
+    def whole(values: np.ndarray) -> np.ndarray:
+        units = np.ldexp(values, config.scale_digits + SCALE_RANGE - top - exponent)
+        inexact = np.argwhere(units != np.rint(units))
+        if len(inexact):
+            where = tuple(inexact[0].tolist())
+            raise ValueError(f"scale_digits must hold all alphas and offsets of qweight, not {config.scale_digits} for "
+                             f"{values[where].item()!r} of row {where[0]}, group {where[1]}")
+        return units.astype(np.int64)
+
+    column = np.ldexp(np.float32(1), top[:, 0, 0]).astype(np.float32)
+    return Scales(whole(scales), exponent.astype(np.int64), column, None if offset is None else whole(offset))
 
 
 def check_operands(qweight: QuantizedWeight, config: BcqConfig, x: np.ndarray | None = None) -> None:
@@ -222,12 +297,12 @@ def check_operands(qweight: QuantizedWeight, config: BcqConfig, x: np.ndarray | 
             raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
     if qweight.group_size != config.group_size:
         raise ValueError(f"qweight.group_size must be the config's {config.group_size}, not {qweight.group_size}")
-    if qweight.planes.shape[2] > config.planes:
-        raise ValueError(f"planes must be at least {qweight.planes.shape[2]} for {qweight.bits} bits"
-                         f"{' and an offset' if qweight.offset is not None else ''}, not {config.planes}")
+    if config.passes(qweight) > config.planes:
+        raise ValueError(f"planes must be at least {config.passes(qweight)} for {qweight.bits} bits"
+                         f"{' and an offset' if config.passes(qweight) > qweight.bits else ''}, not {config.planes}")
     if qweight.shape[1] > config.max_k:
         raise ValueError(f"K must be at most max_k {config.max_k}, not {qweight.shape[1]}")
-    column = scale_fields(qweight, config)[2]
+    column = scale_fields(qweight, config).column
     if not np.all(np.isfinite(column) & (column >= np.finfo(np.float32).tiny)):
         raise ValueError("qweight.alpha and offset must be within binary32's normal range")
     if x is not None:

@@ -7,7 +7,8 @@ For one token, one output channel, with g guard bits; planes in their order, an 
 * A row's activations of a group are aligned to the largest of their exponents, E:
   ``A = round(significand * 2**g / 2**(E - exponent))``, half away from zero.
 * ``P_i = sum(b_ij * A_j)``, exact: from tables of sums of ``mu`` activations, chosen by ``mu`` bits of a plane.
-* ``S <- RNE32(S + P_i * significand_i * 2**(E + e_i + bias))``, one rounding a plane and group.
+* ``S <- RNE32(S + P_i * significand_i * 2**(E + e_i + bias))``, one rounding a plane and group. Of uniform weights, form
+  "uniform": ``S <- RNE32(S + (sum(2**i * P_i) * significand + sum(A_j) * offset) * 2**(E + e + bias))``, one a group.
 * ``y = RNE(S * column)``, column a power of two, in binary32 or binary16.
 """
 
@@ -55,16 +56,34 @@ def group_exponents(x: np.ndarray, config: BcqConfig) -> np.ndarray:
     return np.stack([exponent[:, group].max(axis=1) for group in _groups(x.shape[1], config.group_size)], axis=1)
 
 
-def _products(x, qweight, config):
-    """For each group and plane, in order: products int64 [M, N], and exponents [M, N] less the bias."""
-    significand, exponent, _ = scale_fields(qweight, config)
-    planes, alignments = qweight.planes.astype(np.float64), group_exponents(x, config)
+class _Visits(NamedTuple):
+    """A sum of a group, or of a plane of it, and its scale: products int64 [M, N], exponents [M, N] less the bias, and the
+    largest weight [N] in units of the product for a unit of an activation, of how many.
+    """
+
+    product: np.ndarray
+    exponent: np.ndarray
+    largest: np.ndarray
+    length: int
+
+
+def _visits(x, qweight, config):
+    """In order."""
+    significand, exponent, _, offset = scale_fields(qweight, config)
+    alignments = group_exponents(x, config)
+    planes = (qweight.B @ 2 ** np.arange(qweight.bits))[:, :, None] if config.merges else qweight.planes
+    planes = planes.astype(np.float64)
     for index, group in enumerate(_groups(x.shape[1], config.group_size)):
         alignment = alignments[:, index, None]
         aligned = align_to(x[:, group], alignment, config.guard_bits).astype(np.float64)
-        for plane in range(planes.shape[2]):
-            sums = (aligned @ planes[:, group, plane].T).astype(np.int64)  # float64 holds these integers exactly
-            yield sums * significand[:, index, plane], alignment + exponent[:, index, plane]
+        for visit in range(planes.shape[2]):
+            weight, scale = planes[:, group, visit], significand[:, index, visit]
+            product = (aligned @ weight.T).astype(np.int64) * scale  # float64 holds these integers exactly
+            largest = np.abs(weight).max(axis=1) * np.abs(scale)
+            if offset is not None:
+                product = product + aligned.sum(axis=1).astype(np.int64)[:, None] * offset[:, index, visit]
+                largest = largest + np.abs(offset[:, index, visit])
+            yield _Visits(product, alignment + exponent[:, index, visit], largest, weight.shape[1])
 
 
 def matmul(
@@ -73,9 +92,9 @@ def matmul(
     """The engine's answer bit for bit: x float16 [M, K] -> y [M, N] in the config's output format, and its flags."""
     check_operands(qweight, config, x)
     total = np.zeros((len(x), qweight.shape[0]), np.float32)
-    for product, exponent in _products(x, qweight, config):
-        total = accumulate_float32(total, product, exponent + config.exponent_bias)
-    y, overflow = scale_round(total, scale_fields(qweight, config)[2][None, :], np.dtype(config.output))
+    for visit in _visits(x, qweight, config):
+        total = accumulate_float32(total, visit.product, visit.exponent + config.exponent_bias)
+    y, overflow = scale_round(total, scale_fields(qweight, config).column[None, :], np.dtype(config.output))
     if not flags:
         return y
     nonfinite = np.broadcast_to(np.any(fields_of(x)[3], axis=1, keepdims=True), y.shape)
@@ -101,14 +120,12 @@ def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BcqConfig) -> n
     once (2**-24 of the running magnitude), the output once.
     """
     check_operands(qweight, config, x)
-    significand, exponent, column = scale_fields(qweight, config)
-    lengths = [group.stop - group.start for group in _groups(x.shape[1], config.group_size)]
+    column = scale_fields(qweight, config).column
     bound, magnitude = np.zeros((2, len(x), qweight.shape[0]))
-    visits = ((index, plane) for index in range(len(lengths)) for plane in range(significand.shape[2]))
-    for (index, plane), (product, place) in zip(visits, _products(x, qweight, config), strict=True):
-        unit = np.ldexp(1.0, place + config.exponent_bias)
-        bound += lengths[index] / 2 * np.abs(significand[:, index, plane]) * unit
-        magnitude += np.abs(product) * unit
+    for visit in _visits(x, qweight, config):
+        unit = np.ldexp(1.0, visit.exponent + config.exponent_bias)
+        bound += visit.length / 2 * visit.largest * unit
+        magnitude += np.abs(visit.product) * unit
         bound += magnitude * 2.0**-24
     epsilon, tiny = (2.0**-24, 2.0**-150) if config.output == "float32" else (2.0**-11, 2.0**-25)
     return bound * column * (1 + epsilon) + np.abs(reference(x, qweight)) * epsilon + tiny

@@ -10,14 +10,16 @@ from ..parameters import check_choice, check_integer
 
 __all__ = ["METHODS", "QuantizedWeight", "from_uniform", "quantize", "round_scales"]
 
-METHODS = ("alternating", "greedy", "refined", "grid")
+METHODS = ("alternating", "greedy", "refined", "grid", "uniform")
 """How planes and alphas are found: the authors' rounds of least squares and nearest levels; plane by plane; one such round;
-ours, from the uniform grid between a group's extremes, which has an offset."""
+ours, from the uniform grid between a group's extremes, which has an offset; that grid itself."""
 MAX_BITS = 8
 ALPHA_BITS = 11
 """Digits of a stored alpha, as many as binary16 has."""
 SCALE_RANGE = 15
 """A channel's alphas and offsets are multiples of the last place of what is ``2**15`` times below the largest."""
+NO_PLACE = -1000
+"""Of zero: below all others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,8 @@ def quantize(
         from there ``rounds`` times alphas of least squares for the planes, and for the alphas the nearest of all levels, ties
         up; refined: once. (nuQmm, section 3; the published code's ``bcq.py``.) Grid: such rounds, with an offset, from the
         uniform grid that ends at the group's extremes; a group takes a round only if its error falls, so none is worse than
-        uniform. Alphas and offsets are rounded to 11 digits.
+        uniform. Uniform: that grid, alphas doubling from plane to plane, the least first. Alphas and offsets are rounded to
+        11 digits.
     rounds : int
         Of the methods "alternating" and "grid".
     importance : float [K] or None
@@ -133,6 +136,8 @@ def quantize(
     if method == "grid":
         planes, alpha, offset = _from_grid(scaled, _counts(importance, n, k, group_size) * real, bits, rounds)
         return _finished(planes, alpha * unit, offset * unit[:, 0], (n, k), group_size)
+    if method == "uniform":
+        return _uniform(weight, bits, group_size)
     planes, alpha = _greedy(scaled, real, bits)
     for _ in range({"greedy": 0, "refined": 1, "alternating": rounds}[method] if bits > 1 else 0):
         alpha = _least_squares(scaled, real, planes)
@@ -182,6 +187,24 @@ def _from_grid(groups, counts, bits, rounds):
     return planes, alpha, offset
 
 
+def _uniform(weight, bits, group_size):
+    """The grid between a group's extremes; offsets are multiples of the last place of the group's least alpha."""
+    groups, real = _split(weight.astype(np.float64), group_size)
+    low, high = np.where(real, groups, np.inf).min(axis=1), np.where(real, groups, -np.inf).max(axis=1)
+    alpha, offset = (values.reshape(len(weight), -1) for values in ((high - low) / 2 / (2**bits - 1), (high + low) / 2))
+    above = 1 + 2.0**-ALPHA_BITS  # what rounding may reach
+    places = np.maximum(places_of(alpha * above), places_of(offset * above) - bits)
+    place = np.maximum(places, places.max(axis=1, keepdims=True) - SCALE_RANGE + bits) - ALPHA_BITS
+    alpha = np.ldexp(np.rint(np.ldexp(alpha, -place)), place)
+    place = np.maximum(place, places_of(offset * above) - ALPHA_BITS)
+    offset = np.ldexp(np.rint(np.ldexp(offset, -place)), place)
+    middle = (2**bits - 1) / 2
+    step = np.where(alpha > 0, 2 * alpha, 1).reshape(-1, 1)
+    codes = np.clip(np.rint((groups - offset.reshape(-1, 1)) / step + middle), 0, 2**bits - 1).astype(np.int64)
+    codes = codes.reshape(len(weight), -1)[:, : weight.shape[1]]
+    return from_uniform(codes, 2 * alpha, minimum=offset - 2 * alpha * middle, bits=bits, group_size=group_size)
+
+
 def _error(groups, counts, planes, alpha, offset):
     """Of each group, squared and counted."""
     left = groups - np.einsum("rgi,ri->rg", planes, alpha) - offset[:, None]
@@ -228,6 +251,11 @@ def _nearest(groups, alpha):
     middles = (levels[:, 1:] + levels[:, :-1]) / 2
     place = (groups[:, :, None] >= middles[:, None, :]).sum(axis=2)
     return patterns[np.take_along_axis(order, place, axis=1)]
+
+
+def places_of(values: np.ndarray) -> np.ndarray:
+    """The power of two above each."""
+    return np.where(values == 0, NO_PLACE, np.frexp(values)[1])
 
 
 def round_scales(alpha: np.ndarray, offset: np.ndarray | None, digits: int) -> tuple[np.ndarray, np.ndarray | None]:

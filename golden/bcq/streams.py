@@ -42,16 +42,18 @@ def pack(
     check_operands(qweight, config)
     check_integer("m_tiles", m_tiles, 1)
     n, k = qweight.shape
-    tiles, passes = config.tiles(m_tiles * config.rows, n, order), qweight.planes.shape[2]
-    bits = np.pad((qweight.planes > 0).astype(np.uint8), ((0, 0), (0, -k % config.lanes), (0, 0)))
+    tiles, passes = config.tiles(m_tiles * config.rows, n, order), config.passes(qweight)
+    planes = qweight.B[:, :, ::-1] if config.merges else qweight.planes
+    bits = np.pad((planes > 0).astype(np.uint8), ((0, 0), (0, -k % config.lanes), (0, 0)))
     beats = _in_passes(tiles.split_columns(bits), config)
     code = np.full(beats.shape[1], passes - 1)
     weights = [pack_beats(config.streams["weights"], plane=tile, format=code, last=last_of(len(tile))) for tile in beats]
-    significand, exponent, column = scale_fields(qweight, config)
-    fields, last = config.streams["scales"], last_of(significand.shape[1] * passes)
-    scales = [pack_beats(fields, alphas={"significand": _by_pass(of_tile), "exponent": _by_pass(places)}, last=last)
-              for of_tile, places in zip(tiles.split_columns(significand), tiles.split_columns(exponent), strict=True)]
-    constants = pack_beats(config.streams["constants"], columns=tiles.split_columns(column, fill=1))[:, None]
+    found = scale_fields(qweight, config)
+    fields, last = config.streams["scales"], last_of(found.significand[0].size)
+    arrays = {name: tiles.split_columns(getattr(found, name)) for name in config.scale_names}
+    scales = [pack_beats(fields, alphas={name: _by_pass(array[tile]) for name, array in arrays.items()}, last=last)
+              for tile in range(tiles.n_tiles)]
+    constants = pack_beats(config.streams["constants"], columns=tiles.split_columns(found.column, fill=1))[:, None]
     return {name: tiles.send_columns(words) for name, words in
             (("weights", weights), ("scales", scales), ("constants", constants))}
 
@@ -73,12 +75,16 @@ def _by_pass(scales):
 def unpack(
     words: dict[str, np.ndarray], config: BcqConfig, n: int, k: int, m_tiles: int = 1, order: Order = "n_outer"
 ) -> dict[str, np.ndarray]:
-    """Undo :func:`pack`: ``planes`` int8 [N, K, planes] of -1 and +1, ``scales`` float64 [N, groups, planes], offsets last."""
+    """Undo :func:`pack`: ``planes`` int8 [N, K, planes] of -1 and +1, ``scales`` float64 [N, groups, planes], offsets last.
+
+    Where planes merge, the one of least weight is the first again, its scale the only one, and ``offset`` is beside it.
+    """
     tiles, groups = config.tiles(m_tiles * config.rows, n, order), ceil(k / config.group_size)
     found = {name: unpack_beats(config.streams[name], words[name]) for name in ("weights", "scales", "constants")}
     passes, beats, cols = int(found["weights"]["format"][0]) + 1, ceil(k / config.lanes), tiles.first_of_columns()
     places = len(tiles.places)
-    for name, count in (("weights", beats * passes), ("scales", groups * passes), ("constants", 1)):
+    visits = 1 if config.merges else passes
+    for name, count in (("weights", beats * passes), ("scales", groups * visits), ("constants", 1)):
         check_beats(name, words, places * count)
     bits = found["weights"]["plane"].reshape(places, beats * passes, config.cols, config.lanes)[cols]
     parts, start = [], 0
@@ -91,10 +97,13 @@ def unpack(
     column = found["constants"]["columns"][cols].reshape(-1)[:n].astype(np.float64)
     alphas = {}
     for name, array in found["scales"]["alphas"].items():
-        of_tile = array.reshape(places, groups, passes, config.cols)[cols].transpose(0, 3, 1, 2)
-        alphas[name] = of_tile.reshape(-1, groups, passes)[:n]
-    unit = column[:, None, None] * 2.0 ** -(15 + config.scale_digits)
-    return {"planes": (2 * planes - 1).astype(np.int8), "scales": np.ldexp(alphas["significand"] * unit, alphas["exponent"])}
+        of_tile = array.reshape(places, groups, visits, config.cols)[cols].transpose(0, 3, 1, 2)
+        alphas[name] = of_tile.reshape(-1, groups, visits)[:n]
+    unit = np.ldexp(column[:, None, None] * 2.0 ** -(15 + config.scale_digits), alphas["exponent"])
+    values = {"planes": (2 * planes - 1).astype(np.int8), "scales": alphas["significand"] * unit}
+    if not config.merges:
+        return values
+    return {**values, "planes": values["planes"][:, :, ::-1], "offset": alphas["offset"] * unit}
 
 
 def pack_activations(x: np.ndarray, config: BcqConfig, n_tiles: int = 1, order: Order = "n_outer") -> np.ndarray:
