@@ -181,9 +181,9 @@ class ColumnDequantizer(wiring.Component):
 
     def _convert(self, m, value):
         """To binary32: an integer, and the exponent of its unit added."""
-        m.submodules.convert = convert = IntToFloat(self.config.sum_bits)
+        m.submodules.convert = convert = IntToFloat(self.config.sum_bits, deep=True)
         m.d.comb += [convert.enable.eq(1), convert.value.eq(value)]
-        exponent = delay(m, self.exponent, IntToFloat.latency_of(self.config.sum_bits), "unit")
+        exponent = delay(m, self.exponent, IntToFloat.latency_of(self.config.sum_bits, deep=True), "unit")
         number = Signal(Float32, name="number", reset_less=True)
         m.d.sync += [
             number.eq(convert.y),

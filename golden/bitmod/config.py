@@ -222,7 +222,7 @@ class BitModConfig(EngineConfig):
     @property
     def conversion_stages(self) -> int:
         """Cycles in which the dense form makes a sum over groups a binary32 number: an integer's, and its exponent's."""
-        return 3 + (self.sum_bits > 25) + 1
+        return 5 + 2 * (self.sum_bits > 25) + 1
 
     @property
     def exponent_bias(self) -> int:
