@@ -58,7 +58,7 @@ lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Ic
 model: tools $(INSTALLED)  ## fetch SmolLM2-135M into build/model (94 MB)
 	@$(RUN) subbyte.weights.smollm2
 
-bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilization, speed (BENCH="--scheme rsr"; BENCH=--help)
+bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilization, speed (BENCH="--scheme NAME"; BENCH=--help)
 	@$(RUN) subbyte.cli.bench $(BENCH)
 
 perplexity: tools $(INSTALLED)  ## compare perplexities with recorded ones: TEXT=wikitext2-test.txt (four hours of a processor)

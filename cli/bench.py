@@ -20,6 +20,7 @@ from ..tools.toolchain import build_root
 from ..weights.smollm2 import ModelUnavailable, fetch_model
 from . import bench_arithmetic
 from .figures import Tee, save_figures, tables_of
+from .recorded import RecordedCommand
 
 __all__ = ["accuracy", "main"]
 
@@ -44,7 +45,7 @@ def accuracy(scheme, fmt, k, samples=1024, seed=1, **parameters):
     return rms(np.concatenate(errors))
 
 
-@click.command()
+@click.command(cls=RecordedCommand)
 @click.option("--scheme", "names", metavar="SCHEME", type=click.Choice(engines()), multiple=True, default=engines(),
               help="Only this one; repeat for more.")
 @click.option("--activations", metavar="model:TEXTFILE", default=models.PREFIX, show_default=True, help="What the model reads; "
@@ -57,7 +58,7 @@ def main(names, activations, layers, output):
 
     \b
     Example:
-      python -m subbyte.cli.bench --scheme bitmod --activations model:README.md,tokens=0:64 --layer blk.3.attn_v
+      python -m subbyte.cli.bench --scheme {engine} --activations model:README.md,tokens=0:64 --layer blk.3.attn_v
     """
     told = Tee(sys.stdout)
     with contextlib.redirect_stdout(told):

@@ -47,6 +47,10 @@ class BitMod(Scheme):
         "bitmod_dense_engine": ("engine", {"form": "dense"}),
     }
     bench = ({"lanes": 4}, {"lanes": 8})
+    perplexities = {
+        "int8": 18.48, "int6": 19.22, "int5": 20.53, "bitmod-fp4": 22.82, "fp4": 24.49, "int4": 28.21, "bitmod-fp3": 54.90,
+        "fp3": 159.0, "int3": 522.0,
+    }
     arithmetic = (
         *(("bitmod-fp4", {"guard_bits": guard_bits}) for guard_bits in (0, 2, 4, 6, 8, 13)),
         *(("bitmod-fp4", {"form": "dense", "guard_bits": guard_bits}) for guard_bits in (4, 8)),

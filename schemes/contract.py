@@ -177,6 +177,11 @@ class Scheme(Priced):
         Parameters, beside the defaults, of an engine that takes a format which the default one does not.
     emulations : tuple of str
         Ways of :meth:`emulate`, the engine's own first.
+    perplexities : mapping of str to float or None
+        What an independent program finds for a format, with behind it how activations reach products if not as they are; None
+        for what it has no figure of (`make perplexity`).
+    unsteady : tuple of str
+        Formats of these on whose roundings the last bit of a sum decides.
     accurate : bool
         Whether `make bench` tabulates errors of the engine by format.
     """
@@ -192,6 +197,8 @@ class Scheme(Priced):
     bench: tuple[Mapping[str, Any], ...] = ({},)
     format_settings: Mapping[str, Mapping[str, Any]] = {}
     emulations: tuple[str, ...] = ("engine",)
+    perplexities: Mapping[str, float | None] = {}
+    unsteady: tuple[str, ...] = ()
     accurate: bool = True
 
     @property

@@ -37,6 +37,8 @@ class Rsr(Scheme):
         "large": {"cols": 16, "lanes": 64, "drain": 1},
     }
 
+    perplexities = {"ternary-tensor": None}
+
     def takes(self, fmt, config):
         return fmt == f"ternary-{config.granularity}"
 

@@ -46,6 +46,13 @@ class Tender(Scheme):
     format_settings = _BITS
     emulations = ("engine", "exact", "unbiased", "biased", "biased-exact")
 
+    perplexities = {
+        "int8 float": 18.45, "int8 engine": 18.48, "int8 unbiased": 18.51, "int8 biased": 23.0, "int8 exact": None,
+        "int8 biased-exact": None, "int4 float": 36.1, "int4 engine": 118.0, "int4 unbiased": 125.2, "int4 biased": None,
+        "int4 exact": None, "int4 biased-exact": None,
+    }
+    unsteady = ("int4",)
+
     def takes(self, fmt, config):
         return fmt == f"int{config.bits_w}"
 

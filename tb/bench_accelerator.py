@@ -211,7 +211,7 @@ async def causes(dut):
     assert await bench.causes() == ["QUEUE"] and await bench.read("STATUS", "FULL")
     await _again(bench)
 
-    async def provoke(packets, expected, beats=0):
+    async def provoke(packets, expected, beats=0, may=None):
         await bench.recover()
         await bench.start(case, beats)
         await bench.send(packets)
@@ -219,7 +219,8 @@ async def causes(dut):
             if await bench.causes():
                 break
         await ClockCycles(dut.clk, 50)
-        assert await bench.causes() == expected, f"{await bench.causes()}, not {expected}"
+        causes = [cause for cause in await bench.causes() if cause != may or cause in expected]
+        assert causes == expected, f"{causes}, not {expected}"
         assert await bench.read("STATUS", "HALTED") and not await bench.read("STATUS", "BUSY")
         assert await bench.read("INTERRUPT", "ERROR")
         await _again(bench, index)
@@ -231,7 +232,8 @@ async def causes(dut):
     await provoke({**good, "weights": [first + first[-slot:], *rest]}, ["K_MISMATCH"])
     size = bench.given["sizes"]["weights"]
     if size > 1:  # else a word lacks nothing or is not there
-        await provoke({**good, "weights": [first[:len(first) - slot + size - 1], *rest]}, ["KEEP"])
+        await provoke({**good, "weights": [first[:len(first) - slot + size - 1], *rest]}, ["KEEP"],
+                      may="FORMAT_CHANGED")  # where the byte that is not there holds the format
     await provoke(good, ["LENGTH"], case["beats"] - 1)
     await provoke(good, ["LENGTH"], case["beats"] + 1)
     if "scales" in good:
