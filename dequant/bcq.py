@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.bcq import BcqConfig
-from ..golden.bcq.config import PRODUCT_STAGES
+from ..golden.bcq.config import PRODUCT_STAGES, SCALE_EXPONENT_BITS
 from ..hdl.bit_heap import BitHeap, Term, least_budget
 from ..hdl.floating import Float32, FloatAccumulate
 from ..hdl.pipeline import delay
@@ -55,7 +55,7 @@ class PlaneDequantizer(wiring.Component):
             "negations": In(range(config.most_negations + 1)),
             "significand": In(signed(config.scale_digits + 1)),
             **({"offset": In(signed(config.offset_bits)), "row_sum": In(signed(config.plane_bits))} if config.merges else {}),
-            "scale_exponent": In(4),
+            "scale_exponent": In(SCALE_EXPONENT_BITS),
             "starts_tile": In(1),
             "ends_tile": In(1),
             "visit": In(config.rows),

@@ -4,10 +4,10 @@
 
 import numpy as np
 
-__all__ = ["MANTISSA_BITS", "align_to", "check_binary16", "fields_of"]
+__all__ = ["EXPONENT_BITS", "MANTISSA_BITS", "align_to", "check_binary16", "fields_of"]
 
-MANTISSA_BITS = 11
-"""Of binary16, the hidden one included."""
+EXPONENT_BITS, MANTISSA_BITS = 5, 11
+"""Of binary16, the hidden bit included."""
 
 
 def fields_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -29,13 +29,13 @@ def align_to(x: np.ndarray, alignment: np.ndarray, guard_bits: int) -> np.ndarra
     return np.where(sign, -magnitude, magnitude)
 
 
-def check_binary16(x: np.ndarray, k: int | None = None) -> np.ndarray:
+def check_binary16(x: np.ndarray, k: int | None = None, name: str = "activations") -> np.ndarray:
     """Return x as float16 [M, K]; a wider input is refused, since its rounding is the caller's decision."""
     x = np.asarray(x)
     if x.dtype != np.float16:
-        raise TypeError(f"activations must be float16, not {x.dtype}")
+        raise TypeError(f"{name} must be float16, not {x.dtype}")
     if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"activations must have shape [M, K] with both at least 1, not {x.shape}")
+        raise ValueError(f"{name} must have shape [M, K] with M, K at least 1, not {x.shape}")
     if k is not None and x.shape[1] != k:
-        raise ValueError(f"activations must have K = {k} like the weight, not {x.shape[1]}")
+        raise ValueError(f"{name} must have K = {k} like the weight, not {x.shape[1]}")
     return x

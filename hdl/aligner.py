@@ -11,11 +11,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.alignment import EXPONENT_BITS
 from .floating import Float16
 
 __all__ = ["Aligner"]
 
-EXPONENT_BITS = 5
 
 
 class Aligner(wiring.Component):

@@ -6,13 +6,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.alignment import EXPONENT_BITS, MANTISSA_BITS
 from .floating import Float16
 from .pipeline import delay
 
 __all__ = ["GroupAligner"]
 
-EXPONENT_BITS = 5
-_SIGNIFICAND_BITS = 11
 
 
 class GroupAligner(wiring.Component):
@@ -53,7 +52,7 @@ class GroupAligner(wiring.Component):
             "exponent": Out(EXPONENT_BITS),
             "nonfinite": Out(1),
             "too_low": Out(1),
-            "aligned": Out(data.ArrayLayout(signed(_SIGNIFICAND_BITS + 1 + guard_bits), lanes)),
+            "aligned": Out(data.ArrayLayout(signed(MANTISSA_BITS + 1 + guard_bits), lanes)),
         })
 
     def elaborate(self, platform):
@@ -75,7 +74,7 @@ class GroupAligner(wiring.Component):
 
     def _shifted(self, m, sign, significand, exponent, i):
         """The aligned number, two cycles later."""
-        bits = _SIGNIFICAND_BITS + 1 + self._guard_bits
+        bits = MANTISSA_BITS + 1 + self._guard_bits
         shift = Signal(EXPONENT_BITS, name=f"shift_{i}")
         magnitude = Signal(bits, name=f"magnitude_{i}", reset_less=True)
         aligned = Signal(signed(bits), name=f"aligned_{i}", reset_less=True)

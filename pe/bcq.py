@@ -12,8 +12,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.alignment import EXPONENT_BITS
 from ..golden.bcq import BcqConfig
-from ..golden.bcq.config import EDGE_STAGES, EXPONENT_BITS, MAC_STAGES
+from ..golden.bcq.config import EDGE_STAGES, MAC_STAGES
 from ..hdl.bit_heap import BitHeap, Term
 from ..hdl.floating import Float16
 from ..hdl.group_aligner import GroupAligner

@@ -9,8 +9,10 @@ from amaranth.lib import data
 
 from ..dequant.bcq import PlaneDequantizer
 from ..dequant.sum_output import SumOutput
+from ..golden.alignment import EXPONENT_BITS
 from ..golden.bcq import BcqConfig
-from ..golden.bcq.config import EDGE_STAGES, EXPONENT_BITS, MAC_STAGES
+from ..golden.bcq.config import EDGE_STAGES, MAC_STAGES
+from ..golden.bcq.quantizer import SCALE_RANGE
 from ..hdl.pipeline import delay
 from ..hdl.place import place
 from ..hdl.saved_carry import resolve
@@ -18,6 +20,7 @@ from ..hdl.selection import one_hot_select
 from ..pe.bcq import BcqElement, KeyDecoder, TableEdge
 from .core import Core
 from .engine import Engine
+from .row_errors import tell_row_errors
 
 __all__ = ["BcqCore", "BcqEngine"]
 
@@ -67,7 +70,7 @@ class BcqCore(Core):
                 "weight": "a bit a plane, 1 is plus, 0 is minus the plane's alpha; "
                           + ("the plane of most weight first" if config.merges else "an offset's plane is of ones"),
                 "format": f"planes of the group,{'' if config.merges else ' an offset counted,'} less 1",
-                "scale": f"significand * 2**(exponent - {15 + config.scale_digits}), times the column's constant"
+                "scale": f"significand * 2**(exponent - {SCALE_RANGE + config.scale_digits}), times the column's constant"
                          + ("; of the last plane; offset likewise" if config.merges else ""),
                 "exponents": "the largest biased exponent of a row's activations in the group, at least 1",
                 "padding": "zeros in the activations",
@@ -155,8 +158,8 @@ class BcqCore(Core):
         return keys
 
     def _place_rows(self, m, platform, starts):
-        """An edge for each row; together they know whether the tile has met an infinity or NaN."""
-        edges, step = [], self.step
+        """An edge for each row."""
+        edges = []
         for r in range(self.config.rows):
             edge = place(m, platform, f"row_{r}", "row", TableEdge, self.config)
             m.d.comb += [
@@ -165,16 +168,7 @@ class BcqCore(Core):
                 edge.first.eq(starts),
             ]
             edges.append(edge)
-        met, so_far = Signal(), Signal()
-        m.d.comb += [
-            self.errors.nonfinite.eq(step.valid & Cat(edge.nonfinite for edge in edges).any()),
-            self.errors.exponent.eq(step.valid & Cat(edge.too_low for edge in edges).any()),
-            met.eq(self.errors.nonfinite | so_far & ~step.first.tile),
-        ]
-        with m.If(step.valid):
-            m.d.sync += so_far.eq(met)
-            with m.If(step.last.tile):
-                m.d.sync += self.flags.nonfinite.eq(met)
+        tell_row_errors(m, self, edges)
         return edges
 
     def _visits(self, m, capture):

@@ -15,6 +15,7 @@ from ..hdl.place import place
 from ..pe.bitmod_dense import ColumnEdge, Element, RowEdge, SpecialLegs
 from ..pe.bitmod_special import SpecialWrite
 from .core import Core
+from .row_errors import tell_row_errors
 
 __all__ = ["BitModDenseCore"]
 
@@ -119,8 +120,8 @@ class BitModDenseCore(Core):
         )
 
     def _place_rows(self, m, platform, starts):
-        """An edge for each row; together they know whether the tile has met an infinity or NaN."""
-        edges, step = [], self.step
+        """An edge for each row."""
+        edges = []
         is_float = Cat(self.weights.format == fmt.value for fmt in self.config.float_formats).any()
         for r in range(self.config.rows):
             edge = place(m, platform, f"row_edge_{r}", "row_edge", RowEdge, self.config)
@@ -131,16 +132,7 @@ class BitModDenseCore(Core):
                 edge.integer.eq(~is_float),
             ]
             edges.append(edge)
-        met, so_far = Signal(), Signal()
-        m.d.comb += [
-            self.errors.nonfinite.eq(step.valid & Cat(edge.nonfinite for edge in edges).any()),
-            self.errors.exponent.eq(step.valid & Cat(edge.too_low for edge in edges).any()),
-            met.eq(self.errors.nonfinite | so_far & ~step.first.tile),
-        ]
-        with m.If(step.valid):
-            m.d.sync += so_far.eq(met)
-            with m.If(step.last.tile):
-                m.d.sync += self.flags.nonfinite.eq(met)
+        tell_row_errors(m, self, edges)
         return edges
 
     def _place_special(self, m):

@@ -9,20 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..alignment import MANTISSA_BITS, check_binary16
+from ..alignment import EXPONENT_BITS, MANTISSA_BITS, check_binary16
 from ..config import EngineConfig, Work
 from ..parameters import check_choice, check_integer
 from ..schedule import GroupSchedule, Schedule, Timing
 from ..streams import BINARY16, BINARY32, Field, signed
 from .quantizer import MAX_BITS, NO_PLACE, SCALE_RANGE, QuantizedWeight, places_of
 
-__all__ = ["EDGE_STAGES", "EXPONENT_BITS", "MAC_STAGES", "PRODUCT_STAGES", "BcqConfig", "Scales", "check_operands",
+__all__ = ["EDGE_STAGES", "MAC_STAGES", "PRODUCT_STAGES", "SCALE_EXPONENT_BITS", "BcqConfig", "Scales", "check_operands",
            "scale_fields"]
 
 EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 4
 """Ranks of a row's edge: alignment, its rounding, sums of two, sums of ``mu``; of an element; of a dequantizer's product."""
-EXPONENT_BITS = 5
-"""Of a row's group."""
+SCALE_EXPONENT_BITS = SCALE_RANGE.bit_length()
+"""Of a scale."""
 _LARGEST_EXPONENT = 30
 _PRODUCT_BITS = 62
 """What the model's integers hold."""
@@ -151,7 +151,7 @@ class BcqConfig(EngineConfig):
         Planes that elements merge have one scale, and an offset instead of a plane; the one of most weight comes first.
         """
         last = Field("last")
-        scale = (Field("significand", signed(self.scale_digits + 1)), Field("exponent", 4),
+        scale = (Field("significand", signed(self.scale_digits + 1)), Field("exponent", SCALE_EXPONENT_BITS),
                  *([Field("offset", signed(self.offset_bits))] if self.merges else []))
         return {
             "weights": (Field("plane", 1, (self.cols, self.lanes)), Field("format", 4), last),

@@ -12,7 +12,7 @@ from ..streams import check_beats, last_of, pack_beats, unpack_beats
 from ..tiles import Order
 from .config import BcqConfig, check_operands, scale_fields
 from .model import group_exponents
-from .quantizer import QuantizedWeight
+from .quantizer import SCALE_RANGE, QuantizedWeight
 
 __all__ = ["from_kernel_words", "kernel_words", "pack", "pack_activations", "pack_outputs", "unpack", "unpack_outputs"]
 
@@ -99,7 +99,7 @@ def unpack(
     for name, array in found["scales"]["alphas"].items():
         of_tile = array.reshape(places, groups, visits, config.cols)[cols].transpose(0, 3, 1, 2)
         alphas[name] = of_tile.reshape(-1, groups, visits)[:n]
-    unit = np.ldexp(column[:, None, None] * 2.0 ** -(15 + config.scale_digits), alphas["exponent"])
+    unit = np.ldexp(column[:, None, None] * 2.0 ** -(SCALE_RANGE + config.scale_digits), alphas["exponent"])
     values = {"planes": (2 * planes - 1).astype(np.int8), "scales": alphas["significand"] * unit}
     if not config.merges:
         return values

@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from ..alignment import MANTISSA_BITS
+from ..alignment import EXPONENT_BITS, MANTISSA_BITS, check_binary16
 from ..config import EngineConfig, Work, chunk_skew
 from ..parameters import check_choice, check_integer
 from ..schedule import GroupSchedule, Schedule, Timing
@@ -22,7 +22,7 @@ LARGEST_SPECIAL_VALUE = 8 + 16
 """Both terms of a special value at their largest."""
 ALIGN_STAGES, MAC_STAGES = 2, 3
 """Cycles from an activation to its aligned form, and from there to the group's sum."""
-FORMAT_BITS, SELECTOR_BITS, EXPONENT_BITS = 3, 2, 5
+FORMAT_BITS, SELECTOR_BITS = 3, 2
 DENSE_SPECIAL_MAGNITUDES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16)
 """What an element of the dense form can select in formats with special values."""
 DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_SUM_STAGES = 4, 3, 10
@@ -302,11 +302,4 @@ def check_weight(qweight: QuantizedWeight, config: BitModConfig) -> None:
 
 def check_activations(x: np.ndarray, k: int | None = None) -> np.ndarray:
     """Return x as float16 [M, K]; a wider input is refused, since its rounding is the caller's decision."""
-    x = np.asarray(x)
-    if x.dtype != np.float16:
-        raise TypeError(f"x must be float16, not {x.dtype}")
-    if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"x must have shape [M, K] with M, K at least 1, not {x.shape}")
-    if k is not None and x.shape[1] != k:
-        raise ValueError(f"x must have K = {k} like the weight, not {x.shape[1]}")
-    return x
+    return check_binary16(x, k, "x")
