@@ -25,13 +25,14 @@ FPGA        ?=
 
 INSTALLED := $(VENV)/.subbyte-installed
 PLACERS   := $(VENV)/.subbyte-fpga-installed
+PAGES     := $(VENV)/.subbyte-docs-installed
 RUN       := $(VENV)/bin/python -m
 
 # A Makefile's own variables reach the programs through the environment: WAVES=1, SEED=7, REQUIRE_IVERILOG=1.
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long verilog lint model bench perplexity area area-check fpga report figures clean tools
+.PHONY: help demo test test-long verilog lint model bench perplexity area area-check fpga report figures docs clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -77,9 +78,13 @@ fpga: tools $(PLACERS)  ## what designs take of an FPGA (DEVICE="ecp5-25k ice40-
 report: tools $(PLACERS)  ## compare all designs in build/report/report.html; runs area and fpga where they did not run
 	@$(RUN) subbyte.cli report
 
-figures: tools $(INSTALLED)  ## renew README.md's table of designs and its plot; needs LIBERTY="FILE..."
-	@$(RUN) subbyte.cli area $(foreach file,$(LIBERTY),--liberty $(file)) --json build/figures.json
-	@$(RUN) subbyte.cli report --area build/figures.json --readme README.md
+figures: tools $(INSTALLED)  ## renew the table of designs in docs/figures.md and its plot; needs LIBERTY="FILE..."
+	@$(RUN) subbyte.cli area $(foreach file,$(LIBERTY),--liberty $(file)) --json docs/figures.json
+	@$(RUN) subbyte.cli report --area docs/figures.json --page docs/figures.md
+
+docs: tools $(PAGES)  ## write the site: build/docs/index.html
+	@$(VENV)/bin/sphinx-build -W --keep-going -q -j auto -d build/docs-doctrees docs build/docs
+	@echo "wrote build/docs/index.html"
 
 clean:  ## remove build/: everything generated or fetched
 	rm -rf build
@@ -102,6 +107,11 @@ tools:
 $(PLACERS): $(INSTALLED)
 	@echo "fetching place and route for FPGAs (once; 130 MB)"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[fpga]'
+	@touch $@
+
+$(PAGES): $(INSTALLED)
+	@echo "fetching what makes the site (once; a minute)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[docs]'
 	@touch $@
 
 $(INSTALLED): pyproject.toml $(wildcard constraints.txt) | tools

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..report.report import Report, write, write_readme
+from ..report.report import Report, write, write_page
 from ..schemes import engines
 from ..synth import results
 from ..synth.fpga_results import FpgaReport
@@ -24,9 +24,9 @@ __all__ = ["report"]
               help="What `subbyte fpga --json FILE` wrote; repeat for more.")
 @click.option("-o", "folder", metavar="FOLDER", type=click.Path(path_type=Path),
               help="Where report.html, report.md and report.json go. Default: build/report.")
-@click.option("--readme", metavar="FILE", type=click.Path(path_type=Path),
-              help="Also renew the table between this file's marks, and docs/images/area_throughput.svg beside it.")
-def report(area_files, fpga_files, folder, readme):
+@click.option("--page", metavar="FILE", type=click.Path(path_type=Path),
+              help="Also renew the table between this file's marks, and images/area_throughput.svg beside it.")
+def report(area_files, fpga_files, folder, page):
     """Compare all designs in one page that needs nothing else: HTML, and the same as Markdown and JSON.
 
     Without --area and --fpga it takes build/area.json and build/fpga*.json, and runs a step (minutes) that has not left any.
@@ -44,10 +44,10 @@ def report(area_files, fpga_files, folder, readme):
                   [results.load(FpgaReport, path) for path in fpga_files])
     for path in write(made, folder):
         click.echo(f"wrote {path}", err=True)
-    if readme is not None:
-        plot = readme.parent / "docs" / "images" / "area_throughput.svg"
-        write_readme(made, readme, plot)
-        click.echo(f"renewed {readme} and {plot}", err=True)
+    if page is not None:
+        plot = page.parent / "images" / "area_throughput.svg"
+        write_page(made, page, plot)
+        click.echo(f"renewed {page} and {plot}", err=True)
 
 
 def _measured(step, command, found, arguments=()):

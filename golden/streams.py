@@ -121,7 +121,7 @@ class Field:
         return cast(Number, self.element)  # what is no structure is one since __post_init__
 
     def encode(self, values, lead: tuple[int, ...]) -> np.ndarray:
-        """Bits uint8 [*lead, bits of the field] of values [*lead, *shape]; of a structure a mapping of such."""
+        """Bits uint8 ``[*lead, bits of the field]`` of values ``[*lead, *shape]``; of a structure a mapping of such."""
         whole = (*lead, *self.axes)
         if isinstance(self.element, tuple):
             check_names(self.name, values, self.element)

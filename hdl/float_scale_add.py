@@ -39,11 +39,11 @@ class FloatScaleAdd(wiring.Component):
 
     Members
     -------
-    enable : :py:`In(1)`
+    enable : In(1)
         High if nothing is connected.
-    integer : :py:`In(signed(integer_width))`
-    scale, constant : :py:`In(Float32)`
-    y : :py:`Out(Float32)`
+    integer : In(signed(integer_width))
+    scale, constant : In(Float32)
+    y : Out(Float32)
         Result, `LATENCY` cycles later.
 
     Notes

@@ -21,10 +21,10 @@ from ..synth.results import OK, AreaReport, AreaRow
 from ..tools.outputs import write_whole
 from . import bars, plots
 
-__all__ = ["README_MARKS", "Report", "Table", "readme_plot", "readme_table", "write", "write_readme"]
+__all__ = ["PAGE_MARKS", "Report", "Table", "page_plot", "page_table", "write", "write_page"]
 
-README_MARKS = ("<!-- area: `make figures` writes what follows -->", "<!-- end of area -->")
-"""Lines of README.md between which its table stands."""
+PAGE_MARKS = ("<!-- area: `make figures` writes what follows -->", "<!-- end of area -->")
+"""Lines of docs/figures.md between which its table stands."""
 
 _UNITS = {"um2": "µm²", "GE": "GE", "ps": "ps", "FO4": "FO4"}
 _TIMING = {"opensta": "OpenSTA", "abc": "ABC, estimate", None: ""}
@@ -253,15 +253,15 @@ def _templates() -> jinja2.Environment:
 
 
 def _headline(report: Report) -> tuple[str, list[AreaRow], dict[str, str]]:
-    """For README.md: the first library, its rows that are more than parts, and precisions for which an engine stands there."""
+    """For docs/figures.md: the first library, rows that are more than parts, precisions for which an engine stands there."""
     library, rows = next(iter(_libraries(report).items()), ("", []))
     rows = [row for row in rows if row.kind != "part" and row.area is not None]
     ours = {precision for row in rows if row.scheme in engines() for precision in row.macs}
     return library, rows, {key: title for key, title in _precisions(rows).items() if key in ours}
 
 
-def readme_table(report: Report) -> str:
-    """Markdown for README.md: the first library's engines, elements and textbook designs, and the published front.
+def page_table(report: Report) -> str:
+    """Markdown for docs/figures.md: the first library's engines, elements and textbook designs, and the published front.
 
     Raises
     ------
@@ -284,8 +284,8 @@ def readme_table(report: Report) -> str:
     return cast(Any, _templates().get_template("table.md").module).show(merged).strip() + "\n"
 
 
-def readme_plot(report: Report) -> str:
-    """SVG for README.md: up to four precisions of the first library, those with most to compare."""
+def page_plot(report: Report) -> str:
+    """SVG beside docs/figures.md: up to four precisions of the first library, those with most to compare."""
     library, rows, precisions = _headline(report)
     panels = [(title, _points(rows, library, precision)) for precision, title in precisions.items()]
     rivals = {title: len({point.scheme for point in points}) for title, points in panels}
@@ -293,22 +293,22 @@ def readme_plot(report: Report) -> str:
     return plots.scatters(sorted(compared, key=lambda panel: -rivals[panel[0]])[:4], _axes(rows[0]))
 
 
-def write_readme(report: Report, readme, plot):
-    """Put :func:`readme_table` between README.md's marks and :func:`readme_plot` into a file.
+def write_page(report: Report, page, plot):
+    """Put :func:`page_table` between the page's marks and :func:`page_plot` into a file.
 
     Raises
     ------
     ValueError
         If the marks are missing.
     """
-    readme, plot = Path(readme), Path(plot)
-    before, start, rest = readme.read_text(encoding="utf-8").partition(README_MARKS[0])
-    _, end, after = rest.partition(README_MARKS[1])
+    page, plot = Path(page), Path(plot)
+    before, start, rest = page.read_text(encoding="utf-8").partition(PAGE_MARKS[0])
+    _, end, after = rest.partition(PAGE_MARKS[1])
     if not end:
-        raise ValueError(f"{readme} must hold the lines {README_MARKS[0]!r} and {README_MARKS[1]!r}")
-    text, drawing = f"{before}{start}\n{readme_table(report)}{end}{after}", readme_plot(report)
+        raise ValueError(f"{page} must hold the lines {PAGE_MARKS[0]!r} and {PAGE_MARKS[1]!r}")
+    text, drawing = f"{before}{start}\n{page_table(report)}{end}{after}", page_plot(report)
     write_whole(plot, drawing)
-    write_whole(readme, text)
+    write_whole(page, text)
 
 
 def to_html(report: Report) -> str:

@@ -182,7 +182,7 @@ def test_colours_are_those_of_the_page(texts):
 
 def test_the_same_rows_give_the_same_bytes(made, texts):
     assert report.to_html(made) == texts["html"] and report.to_markdown(made) == texts["markdown"]
-    assert report.readme_plot(made) == report.readme_plot(made)
+    assert report.page_plot(made) == report.page_plot(made)
 
 
 def test_json_holds_the_rows_and_the_published_figures(made):
@@ -218,22 +218,22 @@ def test_plot_shows_every_point(area, precision):
     assert {point.label for point in points} | {"area per MAC/cycle (µm²)", "throughput per area (TMAC/s/mm²)"} <= shown
 
 
-def test_readme(made, tmp_path):
+def test_page(made, tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n\n{report.README_MARKS[0]}\nold\n{report.README_MARKS[1]}\nafter\n")
-    report.write_readme(made, readme, tmp_path / "docs" / "plot.svg")
+    readme.write_text(f"before\n\n{report.PAGE_MARKS[0]}\nold\n{report.PAGE_MARKS[1]}\nafter\n")
+    report.write_page(made, readme, tmp_path / "docs" / "plot.svg")
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert "| FP16 x INT4 | int4 fp16 fma |" in text and "| FP16 x INT4 | HardFloat, FP16 sum |" not in text
     ElementTree.parse(tmp_path / "docs" / "plot.svg")
-    report.write_readme(made, readme, tmp_path / "docs" / "plot.svg")
+    report.write_page(made, readme, tmp_path / "docs" / "plot.svg")
     assert readme.read_text() == text
     textbook = tuple(row for row in made.area[0].rows if row.scheme == "baselines")
     with pytest.raises(ValueError, match="some scheme"):
-        report.readme_table(report.Report([dataclasses.replace(made.area[0], rows=textbook)]))
+        report.page_table(report.Report([dataclasses.replace(made.area[0], rows=textbook)]))
     readme.write_text("no marks")
     with pytest.raises(ValueError, match="must hold the lines"):
-        report.write_readme(made, readme, tmp_path / "plot.svg")
+        report.write_page(made, readme, tmp_path / "plot.svg")
 
 
 def run(*arguments):

@@ -76,7 +76,7 @@ class VerilogCells(CellPlatform):
         return [cell.text for _, cell in sorted(self._cells.items())]
 
     def instance(self, name, make, arguments, options):
-        """An interface like that of ``make(*arguments, **options)``, and the :py:`Instance` of its module bound to it."""
+        """An interface like that of ``make(*arguments, **options)``, and the ``Instance`` of its module bound to it."""
         module = f"{self.top}__{_identifier(name)}"
         if name not in self._cells:
             self._cells[name] = _Cell.convert(module, make, arguments, options, self)
