@@ -78,6 +78,8 @@ class Timing:
         What has an end at which the array lets a sum go: a beat of ``scales`` and the interval belong to it.
     edge
         From the first beat offered on ``activations`` until the array takes it, which what stands between may delay.
+    gathers
+        What stands there waits for the whole group, and ``edge`` counts from its last beat.
     """
 
     interval: int
@@ -87,6 +89,7 @@ class Timing:
     kept: int = 1
     scaled: Literal["group", "pass"] = "group"
     edge: int = 0
+    gathers: bool = False
 
     @property
     def to_outputs(self) -> int:
@@ -131,7 +134,7 @@ def engine_timeline(tiles: Tiles, schedule: Schedule | Sequence[Schedule], timin
     schedules = [schedule] * tiles.m_tiles if isinstance(schedule, Schedule) else list(schedule)
     if len(schedules) != tiles.m_tiles:
         raise ValueError(f"schedule must be one, or one for each of the {tiles.m_tiles} tiles of rows, not {len(schedules)}")
-    last = timing.edge - 1
+    last = timing.edge - 1 + (schedules[0].groups[0].beats - 1 if timing.gathers else 0)
     free = 0
     drained, ends, beats = [0] * timing.kept, [], []
     for row, _ in tiles.places:

@@ -12,13 +12,17 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from .pipeline import delay
 from .target import is_fpga
 
-__all__ = ["CHUNK", "add_chunks", "carry_save", "carry_select_add", "pipelined_add", "ripple_chunks"]
+__all__ = ["CHUNK", "add_chunks", "carry_save", "carry_select_add", "ripple_chunks", "split_add"]
 
 CHUNK = 8
 """Bits of the chunks of :func:`add_chunks` and :func:`ripple_chunks`."""
 
 
-def add_chunks(a: Value, b: Value, carry: Value) -> dict[str, Value]:
+SPLIT = 5
+"""Of those of :func:`split_add`: the carry between them takes about as long."""
+
+
+def add_chunks(a: Value, b: Value, carry: Value, size: int = CHUNK) -> dict[str, Value]:
     """Add two values of one width chunk by chunk, each without the carry of the one below; ``carry`` enters the first.
 
     Returns
@@ -28,8 +32,8 @@ def add_chunks(a: Value, b: Value, carry: Value) -> dict[str, Value]:
         :func:`ripple_chunks` makes the sum of them, perhaps a cycle later.
     """
     parts, carries, ones = [], [], []
-    for low in range(0, len(a), CHUNK):
-        high = min(low + CHUNK, len(a))
+    for low in range(0, len(a), size):
+        high = min(low + size, len(a))
         # The bit below the chunk makes its carry in, without a second adder.
         below = carry if low == 0 else Const(0, 1)
         part = Cat(below, a[low:high]) + Cat(below, b[low:high])
@@ -44,16 +48,13 @@ def carry_save(a: Value, b: Value, c: Value) -> tuple[Value, Value]:
     return a ^ b ^ c, Cat(Const(0, 1), (a & b) | (c & (a ^ b)))[:len(a)]
 
 
-def pipelined_add(m, a: Value, b: Value, stages: int, name: str) -> Value:
-    """Sum of two values of one width, modulo 2 to that width, ``stages`` cycles later: a chunk a cycle, the lowest first."""
-    bounds = [len(a) * i // stages for i in range(stages + 1)]
-    sums, carry = [], Const(0, 1)
-    for stage, (low, high) in enumerate(zip(bounds, bounds[1:])):
-        first, second = (delay(m, value[low:high], stage, f"{name}_{key}{stage}") for key, value in (("a", a), ("b", b)))
-        total = delay(m, (first + second + carry)[:high - low + 1], 1, f"{name}_sum{stage}")
-        carry = total[-1]
-        sums.append(delay(m, total[:-1], stages - 1 - stage, f"{name}_part{stage}"))
-    return Cat(sums)
+def split_add(m, a: Value, b: Value, name: str, platform=None) -> Value:
+    """Sum of two values of one width, modulo 2 to that width, a cycle later: chunks before the register, carries behind."""
+    if is_fpga(platform):
+        return delay(m, (a + b)[:len(a)], 1, name)
+    chunks = add_chunks(a, b, Const(0, 1), SPLIT)
+    parts, carries, ones = (delay(m, value, 1, f"{name}_{key}") for key, value in chunks.items())
+    return ripple_chunks(parts, Const(0, 1), carries, ones, SPLIT)
 
 
 def carry_select_add(m, a: Value, b: Value, block: int = 4, *, platform=None) -> Value:
@@ -78,7 +79,7 @@ def carry_select_add(m, a: Value, b: Value, block: int = 4, *, platform=None) ->
     return Cat(sums)
 
 
-def ripple_chunks(value, carry, carries=None, ones=None):
+def ripple_chunks(value, carry, carries=None, ones=None, size=CHUNK):
     """Add a carry, and those that chunks of the value have handed on; a chunk of ones hands on its own.
 
     As one addition this would become a chain with a gate for each bit, behind the carry that comes last.
@@ -94,8 +95,8 @@ def ripple_chunks(value, carry, carries=None, ones=None):
         number.
     """
     total = []
-    for index, low in enumerate(range(0, len(value), CHUNK)):
-        chunk = value[low:low + CHUNK]
+    for index, low in enumerate(range(0, len(value), size)):
+        chunk = value[low:low + size]
         total.append((chunk + carry)[:len(chunk)])
         carry = carry & (chunk.all() if ones is None else ones[index])
         carry = carry if carries is None else carry | carries[index]

@@ -30,7 +30,7 @@ __all__ = ["ColumnEdge", "Element", "Leg", "Multiples", "RowEdge", "SpecialLegs"
 
 LEGS = (1, 2, 4, 8, 3, 6, 12)
 """Multiples that are selected in every format; the two behind them depend on it."""
-SELECTION_DELAY = 3.0
+SELECTION_DELAY = 1.5
 """Of a multiple, in full-adder delays."""
 FLOAT_LEGS, INTEGER_LEGS = (*LEGS, 10, 16), (*LEGS, 5, 7)
 
@@ -44,6 +44,11 @@ class Leg(data.Struct):
 
 def _leg(value: int, legs=FLOAT_LEGS) -> dict[str, int]:
     return {"select": 1 << legs.index(abs(value)) if value else 0, "negate": int(value < 0)}
+
+
+def _heap_bits(config: BitModConfig) -> int:
+    """Of the sum of a beat's products, each with half its range too much."""
+    return config.aligned_bits + 4 + (config.lanes - 1).bit_length()
 
 
 class Multiples(data.StructLayout):
@@ -160,7 +165,9 @@ class SpecialLegs(wiring.Component):
 
 
 class ColumnEdge(wiring.Component):
-    """Decodes a column's weights into legs, and counts the negated ones of a group: what the elements' ones' complements lack.
+    """Decodes a column's weights into legs, and counts by how much the elements' sums of a group are off.
+
+    A negated leg lacks a unit, and each product has half the range too much (:class:`Element`), in idle cycles too.
 
     Integers of more than four bits take two cycles, a digit each, low first: ``w = 16 * high + low`` with low of -8 to 7 and
     high of -8 to 8.
@@ -185,7 +192,7 @@ class ColumnEdge(wiring.Component):
         The count starts anew; it counts sixteenfold; both one cycle after ``legs``. It is kept for the visits; a cycle later.
         Each ends in a register here, so that none need reach all columns within the cycle it acts in.
     legs : Out(ArrayLayout(Leg, lanes))
-    negations : Out
+    correction : Out(accumulator_bits)
         Of the group that was captured.
     """
 
@@ -202,7 +209,7 @@ class ColumnEdge(wiring.Component):
             "high_count": In(1),
             "capture": In(1),
             "legs": Out(data.ArrayLayout(Leg, config.lanes)),
-            "negations": Out(range(17 * config.group_size + 1)),
+            "correction": Out(config.accumulator_bits),
         })
 
     def elaborate(self, platform):
@@ -221,21 +228,28 @@ class ColumnEdge(wiring.Component):
                 with m.Default():
                     self._decode_digit(m, decoded[i], digit)
         m.d.sync += self.legs.eq(decoded)
-        m.d.comb += self.negations.eq(self._count(m))
+        m.d.comb += self.correction.eq(self._count(m))
         return m
 
     def _count(self, m):
-        """The negated legs of a group."""
+        """The negated legs of a group, and far above them, negative, the cycles."""
+        config = self.config
         first, high, capture = (delay(m, value, 1, name) for name, value in
                                 (("first", self.first), ("high_count", self.high_count), ("capture", self.capture)))
         negated = Cat(leg.negate for leg in self.legs)
         parts = [delay(m, sum(negated[i : i + 8]), 1, f"part_{i}") for i in range(0, len(negated), 8)]
         count = delay(m, sum(parts), 1, "count")
-        total, kept = Signal.like(self.negations, reset_less=True), Signal.like(self.negations, reset_less=True)
-        m.d.sync += total.eq(Mux(first, 0, total) + Mux(high, count << 4, count))
+        place = _heap_bits(config) - 1
+        layout = data.StructLayout({"negations": range(17 * config.group_size + 1),
+                                    "cycles": max(config.accumulator_bits - place, 0)})
+        total, kept = (Signal(layout, name=name, reset_less=True) for name in ("total", "kept"))
+        m.d.sync += [
+            total.negations.eq(Mux(first, 0, total.negations) + Mux(high, count << 4, count)),
+            total.cycles.eq(Mux(first, 0, total.cycles) - Mux(high, 16, 1)),
+        ]
         with m.If(capture):
             m.d.sync += kept.eq(total)
-        return kept
+        return Cat(kept.negations, Const(0, place - len(kept.negations)), kept.cycles)
 
     def _digit(self, m, code, i):
         """A float's code, or the digit of an integer."""
@@ -280,7 +294,8 @@ class Element(wiring.Component):
 
     * Latency: ``DENSE_MAC_STAGES`` cycles from ``multiples`` to the sum, another to ``below``. Throughput: ``lanes``
       products a cycle.
-    * Width: ``config.accumulator_bits``; the sum cannot overflow.
+    * Width: ``config.accumulator_bits``; the sum cannot overflow. A product's sign bit enters the heap inverted, as half the
+      range too much: so rows are short, and no sign is extended.
 
     Members
     -------
@@ -295,7 +310,7 @@ class Element(wiring.Component):
         here, so that none need reach all elements within the cycle it acts in.
     above : In(chain_bits(config.accumulator_bits))
     below : Out
-        Likewise: the sum, less the negations, and above it the saved carries, which stand at the chunks' starts.
+        Likewise: the sum less the column's ``correction``, and above it the saved carries, which stand at the chunks' starts.
     """
 
     def __init__(self, config: BitModConfig):
@@ -313,12 +328,13 @@ class Element(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        width = config.accumulator_bits
-        terms = [Term(config.aligned_bits + 4, signed=True, delay=SELECTION_DELAY)] * config.lanes
-        m.submodules.heap = heap = BitHeap(terms, width=width, rows=2, budget=least_budget(terms, width, 1, rows=2))
+        width, terms = _heap_bits(config), [Term(config.aligned_bits + 4, delay=SELECTION_DELAY)] * config.lanes
+        # A little more than the least before its register saves a fifth of what is registered.
+        budget = least_budget(terms, width, 1, rows=2) + 0.5
+        m.submodules.heap = heap = BitHeap(terms, width=width, rows=2, budget=budget)
         for i in range(config.lanes):
             m.d.comb += heap.terms[i].eq(self._product(self.multiples[i], self.legs[i]))
-        rows = [Signal(width, name=f"row_{i}", reset_less=True) for i in range(2)]
+        rows = [Signal(config.accumulator_bits, name=f"row_{i}", reset_less=True) for i in range(2)]
         high, first, capture = (delay(m, value, 1, name) for name, value in
                                 (("high", self.high), ("first", self.first), ("capture", self.capture)))
         addends = delay(m, Cat(heap.addends), 1 - heap.latency, "addends")
@@ -329,7 +345,7 @@ class Element(wiring.Component):
         return m
 
     def _product(self, multiples, leg):
-        """An AND-OR of nine legs, ones' complement if negated."""
+        """An AND-OR of nine legs, ones' complement if negated; its sign bit inverted."""
         width = self.config.aligned_bits + 4
         one, three = multiples.one, multiples.three
         chosen = 0
@@ -338,4 +354,4 @@ class Element(wiring.Component):
         for i, value in enumerate(values):
             extended = Cat(value, value[-1].replicate(width - len(value)))
             chosen = chosen | (extended & leg.select[i].replicate(width))
-        return chosen ^ leg.negate.replicate(width)
+        return chosen ^ Cat(leg.negate.replicate(width - 1), ~leg.negate)

@@ -166,7 +166,7 @@ class BitMod(Scheme):
             "*_element": "PE array",
             "*_row_edge": "edge logic",
             "*_column_edge": "edge logic",
-            "*_column_dequant": "dequantization",
+            "*_column_dequant_*": "dequantization",
             "*.visits": "dequantization",
         }
         engine = {**array, "*_scale": "dequantization", "*.core": "edge logic", "": "shell"}

@@ -64,14 +64,43 @@ def test_the_bound_holds_where_exponents_rise_and_fall():
         assert np.all(error <= bitmod.error_bound(x, qweight, config))
 
 
+@pytest.mark.parametrize(("outlier", "limit"), [(None, 1e-4), (1000, 4e-4)])
+def test_error_of_long_tails(outlier, limit):
+    """Over sqrt(sum (a w)^2), rms, of K = 1536; without and with an outlier in each token."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 1, (64, 1536)) * np.exp(rng.normal(0, 1, (64, 1536)))
+    if outlier:
+        x[np.arange(64), rng.integers(0, 1536, 64)] = outlier * rng.choice([-1, 1], 64)
+    x, qweight = x.astype(np.float16), bitmod.quantize(rng.normal(0, 0.02, (96, 1536)).astype(np.float32), "bitmod-fp4")
+    weight = bitmod.reference(np.eye(1536, dtype=np.float16), qweight)
+    error = bitmod.matmul(x, qweight, BitModConfig(form="dense")) - bitmod.reference(x, qweight)
+    assert np.sqrt(np.mean(error**2 / (x.astype(np.float64) ** 2 @ weight**2))) < limit
+
+
 def test_cycles_of_a_weight():
     """One for up to four bits, two for more."""
     assert {fmt.name: CONFIG.terms_of(fmt) for fmt in Format} == {
         "INT3": 1, "INT4": 1, "INT5": 2, "INT6": 2, "INT8": 2, "FP3": 1, "FP4": 1}
 
 
+@pytest.mark.parametrize(("k", "dequantizers", "lost"), [(1536, 1, 0), (576, 1, 4), (576, 2, 0)])
+def test_steady_utilization(k, dequantizers, lost):
+    """Cycles of a tile in the long run: of its beats, and those that a short last group waits until all rows were visited."""
+    config = BitModConfig(form="dense", rows=8, cols=16, lanes=16, drain=8, dequantizers=dequantizers)
+    work = config.formats_taken[Format.FP4.value]
+    assert config.tile_distance(work, k // config.lanes) == k // config.lanes + lost
+    qweight = random_operands(1, 1, 160, k, "int4", 128)[1]
+    line = config.timeline(8, 160, config.schedule(qweight))
+    last_drain = config.timing.result + config.drain_beats + config.timing.to_outputs
+    steady = line.cycles - last_drain
+    assert steady == 10 * (k // config.lanes + lost) - 1
+    assert line.busy / steady >= {(1536, 1): 0.97, (576, 1): 0.88, (576, 2): 0.97}[k, dequantizers]
+
+
 def test_parameters_are_checked():
     for changed, message in (({"form": "thin"}, "form must be 'serial' or 'dense'"),
+                             ({"dequantizers": 3}, "dequantizers must be 1 or 2, not 3"),
+                             ({"form": "serial", "dequantizers": 2}, "dequantizers must be 1 without form 'dense', not 2"),
                              ({"special_fp4": (7, -7, 1, 2)}, "special_fp4 of form 'dense' must have magnitudes"),
                              ({"guard_bits": 13, "max_k": 2**20}, "max_k must be less")):
         with pytest.raises(ValueError, match=message):

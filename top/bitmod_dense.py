@@ -2,19 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The core of BitMoD's dense form."""
 
-from amaranth.hdl import Cat, Module, Signal
+from math import ceil
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 
 from ..dequant.bitmod_dense import ColumnDequantizer, Visits
-from ..dequant.sum_output import SumOutput
+from ..dequant.sum_output import FixedSumOutput
 from ..golden.bitmod import BitModConfig
 from ..golden.bitmod.config import DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_READ_STAGE, DENSE_SUM_STAGES, EXPONENT_BITS
 from ..hdl.pipeline import delay
 from ..hdl.place import place
+from ..hdl.saved_carry import chunks_of
 from ..pe.bitmod_dense import ColumnEdge, Element, RowEdge, SpecialLegs
 from ..pe.bitmod_special import SpecialWrite
 from .core import Core
+from .lookahead import Lookahead
 from .row_errors import tell_row_errors
 
 __all__ = ["BitModDenseCore"]
@@ -23,8 +28,25 @@ CAPTURE = DENSE_EDGE_STAGES + DENSE_MAC_STAGES
 """Cycles from a group's last term to the capture of its sums; the first row is visited a cycle later."""
 
 
+class _Controls(NamedTuple):
+    """Of all elements and columns, each a cycle before it acts: the digit, the first sum by chunks, the sum's capture."""
+
+    high: Value
+    high_count: Value
+    first: Value
+    capture: Value
+
+
+class _Part(NamedTuple):
+    """The rows that the first, or the second, dequantizer of each column serves; the facts of the group that they visit."""
+
+    rows: range
+    facts: data.View
+    visits: Visits
+
+
 class BitModDenseCore(Core):
-    """The array: an edge a row, an edge and a dequantizer a column, an element a pair.
+    """The array: an edge a row, an edge and one or two dequantizers a column, an element a pair.
 
     Members beside those of every core
     -------
@@ -36,22 +58,34 @@ class BitModDenseCore(Core):
 
     def __init__(self, config: BitModConfig):
         special = bool(config.float_formats)
-        super().__init__(config, error_names=("nonfinite", "exponent", *(["special_value"] if special else [])),
+        super().__init__(config, error_names=("nonfinite", *(["exponent"] if config.exponents == "given" else []),
+                                              *(["special_value"] if special else [])),
                          settings={"special_values": In(SpecialWrite)} if special else {})
+
+    def make_edge(self) -> Lookahead | None:
+        """Finds the groups' exponents, unless they are given."""
+        return Lookahead(self.config) if self.config.exponents == "found" else None
 
     @property
     def latency(self) -> int:
         """The group's sum, its capture, the dequantizer."""
-        return CAPTURE + 1 + ColumnDequantizer.latency_of(self.config)
+        return CAPTURE + 1 + ColumnDequantizer.LATENCY
 
     @property
     def interval(self) -> int:
-        """All rows are visited before the next sums are captured, a group's facts have moved on, and a row's sum is there."""
-        return max(self.config.rows, CAPTURE, DENSE_SUM_STAGES - DENSE_READ_STAGE + 1)
+        """All rows are visited before the next sums are captured, and a row's sum is there before it is read again."""
+        return max(len(self._rows_of_dequantizers[0]), DENSE_SUM_STAGES - DENSE_READ_STAGE + 1)
 
-    def output_unit(self) -> SumOutput:
-        """Scales the sums."""
-        return SumOutput(self.config)
+    @property
+    def _rows_of_dequantizers(self):
+        """The rows that each dequantizer of a column serves."""
+        rows, count = self.config.rows, min(self.config.dequantizers, self.config.rows)
+        each = ceil(rows / count)
+        return [range(start, min(start + each, rows)) for start in range(0, rows, each)]
+
+    def output_unit(self) -> FixedSumOutput:
+        """Makes the sums binary32 numbers and scales them."""
+        return FixedSumOutput(self.config)
 
     def figures(self) -> dict[str, object]:
         """Widths of the sums."""
@@ -59,63 +93,83 @@ class BitModDenseCore(Core):
 
     def elaborate(self, platform):
         m = Module()
-        config, step = self.config, self.step
-        starts = step.valid & step.first.group
-        high, first, last = self._controls(m, starts)
-        capture = delay(m, last, 1, "capture", reset=True)
-        high_count = delay(m, high, 1, "high_count")
+        starts = self.step.valid & self.step.first.group
+        controls = self._controls(m, starts)
         rows = self._place_rows(m, platform, starts)
-        facts = self._keep_facts(m, rows, capture)
-        m.submodules.visits = visits = Visits(config)
-        m.d.comb += [
-            visits.begin.eq(capture),
-            visits.exponents.eq(facts.exponents),
-            visits.starts_tile.eq(facts.starts_tile),
-            self.done.eq(delay(m, visits.visit & facts.ends_tile, ColumnDequantizer.latency_of(config), "done", reset=True)),
-        ]
-        special = self._place_special(m) if config.float_formats else None
-        for c in range(config.cols):
-            edge = place(m, platform, f"column_edge_{c}", "column_edge", ColumnEdge, config)
-            dequant = place(m, platform, f"dequant_{c}", "column_dequant", ColumnDequantizer, config)
-            m.d.comb += [
-                edge.codes.eq(self.weights.codes[c]),
-                edge.format.eq(self.weights.format),
-                edge.valid.eq(step.valid),
-                edge.high.eq(step.index.term[0]),
-                edge.first.eq(first),
-                edge.high_count.eq(high_count),
-                edge.capture.eq(last),
-                dequant.negations.eq(edge.negations),
-                dequant.scale_code.eq(facts.scale_codes[c]),
-                dequant.starts_tile.eq(facts.starts_tile),
-                dequant.ends_tile.eq(facts.ends_tile),
-                dequant.begin.eq(visits.visit),
-                *(getattr(dequant, name).eq(getattr(visits, name)) for name in ("lower", "rise", "exponent")),
-            ]
-            if special is not None:
-                m.d.comb += [edge.special.eq(special.legs), edge.selector.eq(self.weights.selectors[c]), edge.load.eq(starts)]
-            above = 0
-            for r in reversed(range(config.rows)):
-                element = place(m, platform, f"element_{r}_{c}", "element", Element, config)
-                m.d.comb += [
-                    element.multiples.eq(rows[r].multiples),
-                    element.legs.eq(edge.legs),
-                    element.high.eq(high),
-                    element.first.eq(first.replicate(len(element.first))),
-                    element.capture.eq(last),
-                    element.above.eq(above),
-                    self.results[r][c].eq(dequant.results[r]),
-                ]
-                above = element.below
-            m.d.comb += dequant.chain.eq(above)
+        parts = self._place_visits(m, self._keep_facts(m, rows), delay(m, controls.capture, 1, "capture", reset=True))
+        special = self._place_special(m) if self.config.float_formats else None
+        for c in range(self.config.cols):
+            edge = self._place_edge(m, platform, c, controls, special, starts)
+            for part in parts:
+                self._place_part(m, platform, c, part, rows, edge, controls)
         return m
 
+    def _place_edge(self, m, platform, c, controls, special, starts):
+        """The edge of a column."""
+        edge = place(m, platform, f"column_edge_{c}", "column_edge", ColumnEdge, self.config)
+        m.d.comb += [
+            edge.codes.eq(self.weights.codes[c]),
+            edge.format.eq(self.weights.format),
+            edge.valid.eq(self.step.valid),
+            edge.high.eq(self.step.index.term[0]),
+            edge.first.eq(controls.first[0]),
+            edge.high_count.eq(controls.high_count),
+            edge.capture.eq(controls.capture),
+        ]
+        if special is not None:
+            m.d.comb += [edge.special.eq(special.legs), edge.selector.eq(self.weights.selectors[c]), edge.load.eq(starts)]
+        return edge
+
+    def _place_part(self, m, platform, c, part, rows, edge, controls):
+        """A dequantizer of a column and the elements that it serves."""
+        above = 0
+        for r in reversed(part.rows):
+            element = place(m, platform, f"element_{r}_{c}", "element", Element, self.config)
+            m.d.comb += [
+                element.multiples.eq(rows[r].multiples),
+                element.legs.eq(edge.legs),
+                element.high.eq(controls.high),
+                element.first.eq(controls.first),
+                element.capture.eq(controls.capture),
+                element.above.eq(above),
+            ]
+            above = element.below
+        count, facts, visits = len(part.rows), part.facts, part.visits
+        dequant = place(m, platform, f"dequant_{part.rows.start}_{c}", f"column_dequant_{count}",
+                        ColumnDequantizer, self.config, count)
+        m.d.comb += [
+            dequant.chain.eq(above),
+            dequant.correction.eq(edge.correction),
+            dequant.scale_code.eq(facts.scale_codes[c]),
+            *(getattr(dequant, name).eq(getattr(facts, name)) for name in ("starts_tile", "ends_tile")),
+            dequant.begin.eq(visits.visit),
+            *(getattr(dequant, name).eq(getattr(visits, name)) for name in ("lower", "rise")),
+        ]
+        for i, r in enumerate(part.rows):
+            m.d.comb += [self.results[r][c].sum.eq(dequant.results[i]), self.results[r][c].exponent.eq(visits.finished[i])]
+
+    def _place_visits(self, m, facts, capture):
+        """The parts of the array that have a dequantizer a column, and what tells these of their rows' turns."""
+        parts = []
+        for rows in self._rows_of_dequantizers:
+            m.submodules[f"visits_{rows.start}"] = visits = Visits(len(rows))
+            m.d.comb += [
+                visits.begin.eq(capture),
+                *(visits.exponents[i].eq(facts.exponents[r]) for i, r in enumerate(rows)),
+                *(getattr(visits, name).eq(getattr(facts, name)) for name in ("starts_tile", "ends_tile")),
+            ]
+            parts.append(_Part(rows, facts, visits))
+        done = parts[0].visits.visit & facts.ends_tile
+        m.d.comb += self.done.eq(delay(m, done, ColumnDequantizer.LATENCY, "done", reset=True))
+        return parts
+
     def _controls(self, m, starts):
-        """Of all elements, each a cycle before it acts: the digit of the heap's rows, the group's first sum, its capture."""
         step = self.step
-        return (
-            delay(m, step.valid & step.index.term[0], CAPTURE - 3, "high"),
-            delay(m, starts, CAPTURE - 2, "first", reset=True),
+        high = delay(m, step.valid & step.index.term[0], CAPTURE - 3, "high")
+        first = delay(m, starts, CAPTURE - 2, "first", reset=True)
+        return _Controls(
+            high, delay(m, high, 1, "high_count"),
+            first.replicate(len(chunks_of(self.config.accumulator_bits))),
             delay(m, step.valid & step.last.group, CAPTURE - 1, "last", reset=True),
         )
 
@@ -140,7 +194,7 @@ class BitModDenseCore(Core):
         m.d.comb += [special.write.eq(self.special_values), self.errors.special_value.eq(special.refused)]
         return special
 
-    def _keep_facts(self, m, rows, capture):
+    def _keep_facts(self, m, rows):
         """The facts of a group wait until its sums are captured; by then the next group may leave its own."""
         config = self.config
         facts = data.StructLayout({
@@ -149,14 +203,21 @@ class BitModDenseCore(Core):
             "starts_tile": 1,
             "ends_tile": 1,
         })
-        left, visited = Signal(facts, reset_less=True), Signal(facts, reset_less=True)
-        with m.If(self.step.valid & self.step.last.group):
+        end = self.step.valid & self.step.last.group
+        left = Signal(facts, name="left", reset_less=True)
+        with m.If(end):
             m.d.sync += [
                 left.scale_codes.eq(self.scales.codes),
                 *(left.exponents[r].eq(edge.exponent) for r, edge in enumerate(rows)),
                 left.starts_tile.eq(self.step.index.group == 0),
                 left.ends_tile.eq(self.step.last.tile),
             ]
-        with m.If(capture):
-            m.d.sync += visited.eq(left)
-        return visited
+        # They move on as often as it takes, so that none of two groups that are waiting overtakes the other.
+        waited = 0
+        for move in [*range(self.interval, CAPTURE, self.interval), CAPTURE]:
+            end, waited = delay(m, end, move - waited, f"end_{waited}", reset=True), move
+            moved = Signal(facts, name=f"after_{waited}", reset_less=True)
+            with m.If(end):
+                m.d.sync += moved.eq(left)
+            left = moved
+        return left

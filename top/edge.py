@@ -27,7 +27,10 @@ class Edge(wiring.Component):
     """
 
     latency = 0
-    """Cycles from the first beat offered on ``i`` until it stands on ``o``."""
+    """Cycles from the first beat offered on ``i`` until it stands on ``o``; with ``gathers``, from its group's last beat."""
+
+    gathers = False
+    """Whether it offers a group when it has the whole of it."""
 
     repeats = False
     """Whether it offers a group's beats again while ``again`` is set."""

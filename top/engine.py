@@ -144,6 +144,7 @@ class Engine(wiring.Component):
             kept=stated.kept,
             scaled=stated.scaled,
             edge=self.core.edge.latency if self.core.edge else 0,
+            gathers=self.core.edge.gathers if self.core.edge else False,
         )
         if built != stated:
             raise ValueError(f"config.timing must be what the parts of {type(self.core).__name__} add up to, {built}, "

@@ -12,7 +12,7 @@ from ..alignment import EXPONENT_BITS, MANTISSA_BITS, check_binary16
 from ..config import EngineConfig, Work, chunk_skew
 from ..parameters import check_choice, check_integer
 from ..schedule import GroupSchedule, Schedule, Timing
-from ..streams import BINARY16, BINARY32, Field, unsigned
+from ..streams import BINARY16, BINARY32, Field, Number, signed, unsigned
 from .formats import DEFAULT_SPECIAL_VALUES, Format, max_partial, two_terms
 from .quantizer import QuantizedWeight
 
@@ -25,9 +25,9 @@ ALIGN_STAGES, MAC_STAGES = 2, 3
 FORMAT_BITS, SELECTOR_BITS = 3, 2
 DENSE_SPECIAL_MAGNITUDES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16)
 """What an element of the dense form can select in formats with special values."""
-DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_SUM_STAGES = 4, 3, 10
+DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_SUM_STAGES = 4, 3, 5
 """Cycles from a beat to its multiples, from there to the group's sum, and from a visit to the sum over groups."""
-DENSE_READ_STAGE = 3
+DENSE_READ_STAGE = 2
 """The cycle of a visit in which the row's earlier sum is read."""
 MAX_K = 2**20
 """Longest reduction that the engine's counters and exponents are checked for."""
@@ -67,6 +67,10 @@ class BitModConfig(EngineConfig):
     form : "serial" or "dense"
         Of the array: two or more terms a weight and a dequantizer an element, or a weight of up to four bits a cycle and a
         dequantizer a column (docs/bitmod.md). The dense one has no use for ``dequant_chunk`` and ``sum_stages``.
+    exponents : "given" or "found"
+        Where the dense form has the exponent of a row's group from: ``activations``, or a buffer of a group that finds it.
+    dequantizers : 1 or 2
+        Of a column of the dense form; the second one halves the shortest distance of group ends, for short groups.
     """
 
     rows: int = 8
@@ -85,8 +89,9 @@ class BitModConfig(EngineConfig):
     sum_stages: int = 5
     output_stages: int = 4
     form: str = "serial"
+    dequantizers: int = 1
+    exponents: str = "given"
 
-    result = BINARY32
     tile_flags = ("nonfinite",)
 
     def __post_init__(self) -> None:
@@ -102,6 +107,11 @@ class BitModConfig(EngineConfig):
         check_choice("output", self.output, ("float32", "float16"), "'float32' or 'float16'")
         check_integer("dequant_chunk", self.dequant_chunk, 1, rule="None or at least 1", optional=True)
         check_choice("form", self.form, ("serial", "dense"), "'serial' or 'dense'")
+        check_choice("exponents", self.exponents, ("given", "found") if self.is_dense else ("given",),
+                     "'given' or 'found'" if self.is_dense else "'given' without form 'dense'")
+        check_integer("dequantizers", self.dequantizers)
+        check_choice("dequantizers", self.dequantizers, (1, 2) if self.is_dense else (1,),
+                     "1 or 2" if self.is_dense else "1 without form 'dense'")
         self._check_formats()
         check_integer("max_k", self.max_k, None, MAX_K, rule=f"at most {MAX_K}")
         if self.is_dense and self.sum_bits > 54:
@@ -161,7 +171,7 @@ class BitModConfig(EngineConfig):
 
         Codes are [cols][lanes]; selectors matter in a group's first beat only, and are there if a format has special values.
         A group has a scale code, a column a channel scale. In the dense form a row's exponent of a group comes with the group's
-        first beat.
+        first beat, if it is given.
         """
         last, cols, lanes = Field("last"), self.cols, self.lanes
         output = BINARY32 if self.output == "float32" else BINARY16
@@ -174,7 +184,7 @@ class BitModConfig(EngineConfig):
             ),
             "activations": (
                 Field("data", BINARY16, (self.rows, lanes)),
-                *([Field("exponents", EXPONENT_BITS, self.rows)] if self.is_dense else []),
+                *([Field("exponents", EXPONENT_BITS, self.rows)] if self.is_dense and self.exponents == "given" else []),
                 last,
             ),
             "scales": (Field("codes", self.scale_bits, cols), last),
@@ -220,6 +230,11 @@ class BitModConfig(EngineConfig):
         return self.product_bits + (self.max_groups - 1).bit_length()
 
     @property
+    def result(self) -> Number | tuple[Field, ...]:
+        """A binary32 sum; in the dense form one in fixed point, and the exponent of its unit."""
+        return (Field("sum", signed(self.sum_bits)), Field("exponent", EXPONENT_BITS)) if self.is_dense else BINARY32
+
+    @property
     def conversion_stages(self) -> int:
         """Cycles in which the dense form makes a sum over groups a binary32 number: an integer's, and its exponent's."""
         return 5 + 2 * (self.sum_bits > 25) + 1
@@ -249,10 +264,12 @@ class BitModConfig(EngineConfig):
         if self.is_dense:
             capture = DENSE_EDGE_STAGES + DENSE_MAC_STAGES
             return Timing(
-                interval=max(self.rows, capture, DENSE_SUM_STAGES - DENSE_READ_STAGE + 1),
-                result=capture + 1 + DENSE_SUM_STAGES + self.conversion_stages + 1,
-                output=self.output_stages,
+                interval=max(ceil(self.rows / self.dequantizers), DENSE_SUM_STAGES - DENSE_READ_STAGE + 1),
+                result=capture + 1 + DENSE_SUM_STAGES + 2,
+                output=self.conversion_stages + self.output_stages,
                 drain_beats=self.drain_beats,
+                edge=3 + (self.lanes - 1).bit_length() // 2 if self.exponents == "found" else 0,
+                gathers=self.exponents == "found",
             )
         capture = ALIGN_STAGES + MAC_STAGES + 1
         return Timing(

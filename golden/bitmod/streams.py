@@ -96,7 +96,7 @@ def pack_activations(x: np.ndarray, config: BitModConfig, n_tiles: int = 1, orde
     x = tiles.split_rows(x).reshape(tiles.m_tiles * config.rows, -1)
     data = x.reshape(tiles.m_tiles, config.rows, beats, config.lanes).transpose(0, 2, 1, 3)
     fields = config.streams["activations"]
-    if not config.is_dense:
+    if "exponents" not in [field.name for field in fields]:
         return tiles.send_rows([pack_beats(fields, data=tile, last=last_of(beats)) for tile in data])
     exponents = group_exponents(x, config).reshape(tiles.m_tiles, config.rows, -1).transpose(0, 2, 1)
     exponents = exponents[:, _beats_of_groups(x.shape[1], config)]
