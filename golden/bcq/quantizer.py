@@ -171,19 +171,19 @@ def _from_grid(groups, counts, bits, rounds):
     alpha = ((high - low) / (2**bits - 1))[:, None] * 2.0 ** (np.arange(bits)[::-1] - 1)
     offset = (high + low) / 2
     planes = _nearest(groups - offset[:, None], alpha)
+    counts = np.broadcast_to(counts, groups.shape)
     least = _error(groups, counts, planes, alpha, offset)
+    at = np.arange(len(groups))  # a group that has not taken a round would not take the next one, which is the same
     for _ in range(rounds):
-        with_ones = np.concatenate([planes, np.ones((*groups.shape, 1))], axis=2)
-        fitted = _fit(groups, counts, with_ones)
-        tried_alpha = -np.sort(-np.abs(fitted[:, :-1]), axis=1)
-        tried = _nearest(groups - fitted[:, -1:], tried_alpha)
-        error = _error(groups, counts, tried, tried_alpha, fitted[:, -1])
-        better = error < least
-        if not better.any():
+        fitted = _fit(groups[at], counts[at], np.concatenate([planes[at], np.ones((*groups[at].shape, 1))], axis=2))
+        tried_alpha, tried_offset = -np.sort(-np.abs(fitted[:, :-1]), axis=1), fitted[:, -1]
+        tried = _nearest(groups[at] - tried_offset[:, None], tried_alpha)
+        error = _error(groups[at], counts[at], tried, tried_alpha, tried_offset)
+        better = error < least[at]
+        at = at[better]
+        if not len(at):
             break
-        least = np.where(better, error, least)
-        alpha, offset = np.where(better[:, None], tried_alpha, alpha), np.where(better, fitted[:, -1], offset)
-        planes = np.where(better[:, None, None], tried, planes)
+        planes[at], alpha[at], offset[at], least[at] = tried[better], tried_alpha[better], tried_offset[better], error[better]
     return planes, alpha, offset
 
 
@@ -238,7 +238,8 @@ def _fit(groups, counts, planes):
     counted = planes * counts[:, :, None]
     gram = np.matmul(counted.transpose(0, 2, 1), planes)
     wanted = np.matmul(counted.transpose(0, 2, 1), groups[:, :, None])
-    return (np.linalg.pinv(gram, hermitian=True) @ wanted)[:, :, 0]
+    ridge = np.trace(gram, axis1=1, axis2=2) * 2.0**-40 + 2.0**-1000  # planes may be alike, counts 0
+    return np.linalg.solve(gram + ridge[:, None, None] * np.eye(gram.shape[1]), wanted)[:, :, 0]
 
 
 def _nearest(groups, alpha):
@@ -249,7 +250,9 @@ def _nearest(groups, alpha):
     order = np.argsort(values, axis=1, kind="stable")
     levels = np.take_along_axis(values, order, axis=1)
     middles = (levels[:, 1:] + levels[:, :-1]) / 2
-    place = (groups[:, :, None] >= middles[:, None, :]).sum(axis=2)
+    place = np.zeros(groups.shape, np.int64)
+    for middle in middles.T:
+        place += groups >= middle[:, None]
     return patterns[np.take_along_axis(order, place, axis=1)]
 
 
