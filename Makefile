@@ -32,7 +32,7 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long verilog lint model bench perplexity area area-check fpga report figures docs clean tools
+.PHONY: help demo test test-long formal verilog lint model bench perplexity area area-check fpga report figures docs clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -49,6 +49,9 @@ test: tools $(INSTALLED)  ## run all tests, or T=... those that match (WAVES=1 w
 
 test-long: tools $(INSTALLED)  ## run the tests that make test leaves out for their time
 	@$(RUN) pytest -n $(JOBS) --dist worksteal -m long $(if $(T),-k "$(T)")
+
+formal: tools $(INSTALLED)  ## prove what is proved: the shell and the buses, for all pauses, to a depth of cycles
+	@$(RUN) pytest -n $(JOBS) --dist worksteal -m formal $(if $(T),-k "$(T)")
 
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all

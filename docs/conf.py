@@ -12,7 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 project, author, copyright = "subbyte", "subbyte contributors", "2026 subbyte contributors"
 version = release = subbyte.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "numpydoc", "sphinx_click", "sphinx_copybutton", "_site.directives"]
+extensions = [
+    "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "numpydoc", "sphinx_click", "sphinx_copybutton", "_site.directives",
+]
 exclude_patterns = ["_site/*"]
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 4

@@ -19,7 +19,7 @@ FLOORS = (
     {"pe"},
     {"top"},
     {"schemes"},
-    {"sim", "synth"},
+    {"sim", "synth", "explore"},
     {"report"},
     {"cli"},
     {"tb"},

@@ -5,6 +5,8 @@
 * ``{idea} NAME``, ``{diagram} NAME``, ``{waves} NAME``: drawings, see the modules of these names.
 * ``{parameters} SCHEME``: a config's fields with default and meaning, from its docstring.
 * ``{streams} SCHEME``: the payloads of the default engine, bit by bit.
+* ``{bits} SCHEME``: its numbers bit by bit.
+* ``{accuracy} SCHEME``: its rows of the tables in ``docs/models.md``.
 * ``{latency} SCHEME``: what the manifest says of cycles.
 * ``{costs} SCHEME``: its rows of the table in ``docs/figures.md``.
 * ``{schemes}``: all schemes beside each other.
@@ -25,7 +27,15 @@ from subbyte.schemes import engines, scheme
 from . import diagrams, ideas, waves
 from .svg import inline
 
-FIGURES = Path(__file__).parents[1] / "figures.md"
+FIGURES, MODELS = (Path(__file__).parents[1] / f"{page}.md" for page in ("figures", "models"))
+BITS = {
+    "bitmod": {"FP4": "sign exponent:2 mantissa", "FP3": "sign exponent:2", "INT4": "two's_complement:4"},
+    "tender": {"INT4": "two's_complement:4", "INT8": "two's_complement:8"},
+    "rsr": {"byte": "five_trits:8"},
+    "bcq": {"plane": "weight_3 weight_2 weight_1 weight_0", "alpha": "exponent:4 significand:12"},
+    "bipolar": {"W4": "±8 ±4 ±2 ±1", "W3": "±4 ±2 ±1"},
+}
+"""Numbers of each scheme, their fields from the top, with widths in bits."""
 
 
 class Drawing(Directive):
@@ -118,14 +128,43 @@ class Latency(Listing):
         return ("default engine, " + f"{config.rows} x {config.cols} x {config.lanes}", ""), rows
 
 
+class Bits(Directive):
+    """A word's bits from the top, as a table whose cells are as wide as its fields."""
+
+    required_arguments = 1
+
+    def run(self):
+        tables = []
+        for name, fields in BITS[self.arguments[0]].items():
+            split = [(field.partition(":")[0].replace("_", " "), int(field.partition(":")[2] or 1)) for field in fields.split()]
+            top = sum(width for _, width in split)
+            numbers = "".join(f"<th>{bit}</th>" for bit in reversed(range(top)))
+            cells = "".join(f'<td colspan="{width}">{escape(field)}</td>' for field, width in split)
+            tables.append(f'<table class="docutils bits"><caption>{name}</caption><tr>{numbers}</tr><tr>{cells}</tr></table>')
+        return [nodes.raw("", f'<div class="bits">{"".join(tables)}</div>', format="html")]
+
+
+class Accuracy(Listing):
+    """Rows of perplexity, and of errors of the arithmetic."""
+
+    def rows(self, one):
+        found = []
+        for cells in map(_cells, MODELS.read_text().splitlines()):
+            first = cells[0].removeprefix(f"{one.name} ").partition(",")[0] if cells else ""
+            if first in one.formats and len(cells) == 6:
+                found.append((f"{first}, activations {cells[1]}", "perplexity, SmolLM2-135M, WikiText-2", cells[3]))
+            elif first in one.formats and len(cells) == 5:
+                found.append((cells[0], "error of the engine on 42 layers: least .. median .. largest", cells[1]))
+        return ("format", "what", "figure"), found
+
+
 class Costs(Listing):
     """Rows of the table that `make figures` writes."""
 
     def rows(self, one):
-        lines = [line for line in FIGURES.read_text().splitlines() if line.startswith("| ")]
-        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-        header = next(row for row in cells if row[0] == "operands")
-        return header[:5], [row[:5] for row in cells if len(row) == len(header) and row[1].split()[0] == one.name]
+        rows = [cells for cells in map(_cells, FIGURES.read_text().splitlines()) if len(cells) == 6]
+        header = next(row for row in rows if row[0] == "operands")
+        return header[:5], [row[:5] for row in rows if row[1].split()[0] == one.name]
 
 
 class Schemes(Listing):
@@ -135,6 +174,11 @@ class Schemes(Listing):
         return ("scheme", "idea", "source", "weight formats"), [
             (f"{one.title} (``{one.name}``)", one.idea, one.paper, ", ".join(f"``{fmt}``" for fmt in one.formats))
             for one in map(scheme, engines())]
+
+
+def _cells(line):
+    """Cells of a line of a table in Markdown; none of another line."""
+    return [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("| ") else []
 
 
 def _code(text):
@@ -151,6 +195,6 @@ def _value(default):
 
 def setup(app):
     """Make the directives known."""
-    for directive in (Idea, Diagram, Waves, Parameters, Streams, Latency, Costs, Schemes):
+    for directive in (Idea, Diagram, Waves, Parameters, Streams, Latency, Bits, Accuracy, Costs, Schemes):
         app.add_directive(directive.__name__.lower(), directive)
     return {"parallel_read_safe": True}
