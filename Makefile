@@ -49,7 +49,7 @@ test: tools $(INSTALLED)  ## run all tests, or T=... those that match (WAVES=1 w
 test-long: tools $(INSTALLED)  ## run the tests that make test leaves out for their time
 	@$(RUN) pytest -n $(JOBS) --dist worksteal -m long $(if $(T),-k "$(T)")
 
-verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator_stream}.v, each with its .json manifest
+verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all
 
 lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Icarus, Yosys) and the Python
