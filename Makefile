@@ -53,7 +53,7 @@ test-long: tools $(INSTALLED)  ## run the tests that make test leaves out for th
 formal: tools $(INSTALLED)  ## prove what is proved: the shell and the buses, for all pauses, to a depth of cycles
 	@$(RUN) pytest -n $(JOBS) --dist worksteal -m formal $(if $(T),-k "$(T)")
 
-verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator_stream}.v, each with its .json manifest
+verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all
 
 lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Icarus, Yosys) and the Python

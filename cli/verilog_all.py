@@ -14,12 +14,13 @@ from ..tools.kept import digest
 from ..tools.toolchain import build_root, prepare_environment
 from ..top import emit
 from ..top.accelerator import StreamAccelerator
+from ..top.memory_accelerator import MemoryAccelerator
 from ..top.registers import write_files
 
 __all__ = ["main", "write"]
 
-ACCELERATOR = "accelerator_stream"
-"""What every engine is written behind buses as, with the files of its registers."""
+ACCELERATORS = ("accelerator", "accelerator_stream")
+"""What every engine is written behind buses as, with the files of its registers: in front of a memory, between streams."""
 
 
 def write(name: str, part: str, folder: Path, top: str, settings: Mapping[str, Any]) -> str:
@@ -30,8 +31,11 @@ def write(name: str, part: str, folder: Path, top: str, settings: Mapping[str, A
     # The texts are part of the stamp: one that was changed by hand, or is damaged, is written anew.
     if stamp.is_file() and stamp.read_text() == _stamp(config, source):
         return f"{source} is up to date"
-    if part == ACCELERATOR:
-        emit.write(StreamAccelerator(found.part("engine").make(config), name), top, source, config)
+    if part in ACCELERATORS:
+        engine = found.part("engine").make(config)
+        made = (MemoryAccelerator(engine, name, **found.accelerator[1]) if part == ACCELERATORS[0]
+                else StreamAccelerator(engine, name))
+        emit.write(made, top, source, config)
         write_files(folder, top)
     else:
         component, _ = found.component(part, config)
@@ -51,10 +55,12 @@ def main() -> int:
     prepare_environment()
     folder = Path(os.path.relpath(build_root())) / "verilog"
     parts = [(name, part.name, f"{name}_{part.name}", {}) for name in engines() for part in scheme(name).parts if part.released]
-    parts += [(name, ACCELERATOR, f"{name}_{ACCELERATOR}", {}) for name in engines()]
+    for form in ACCELERATORS:
+        parts += [(name, form, f"{name}_{form}", scheme(name).accelerator[0] if form == ACCELERATORS[0] else {})
+                  for name in engines()]
     parts += [(name, part, top, settings) for name in engines() for top, (part, settings) in scheme(name).forms.items()]
     # The largest first: the engines.
-    parts.sort(key=lambda item: item[1] not in ("engine", ACCELERATOR))
+    parts.sort(key=lambda item: item[1] not in ("engine", *ACCELERATORS))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         written = [pool.submit(write, name, part, folder, top, settings) for name, part, top, settings in parts]
         for done in as_completed(written):

@@ -42,6 +42,8 @@ class EngineConfig(ABC):
         A result as the array gives it to the output unit.
     tile_flags : tuple of str
         Facts about a tile that go with its results to the output unit.
+    first_of_group : tuple of str
+        Fields of ``weights`` that matter in a group's first beat alone; there are ``scales`` for groups then.
     """
 
     rows: int
@@ -52,6 +54,7 @@ class EngineConfig(ABC):
     max_groups: int = 1
     result: Number
     tile_flags: tuple[str, ...] = ()
+    first_of_group: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -77,6 +80,14 @@ class EngineConfig(ABC):
     @abstractmethod
     def schedule(self, qweight, activations=None) -> Schedule | tuple[Schedule, ...]:
         """The work of a tile, or of each tile of rows."""
+
+    def stored_code(self, fmt: int) -> tuple[int, bool] | None:
+        """Bits of a weight of this format and whether they are signed, where its slot on ``weights`` holds more; else None.
+
+        ``weights`` begins with the slots then.
+        """
+        del fmt
+        return None
 
     def tiles(self, m: int, n: int, order: Order = "n_outer") -> Tiles:
         """The tiles of a product ``Y[m, n]``."""

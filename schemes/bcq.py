@@ -27,6 +27,7 @@ class Bcq(Scheme):
     Weight = bcq.QuantizedWeight
     formats = ("bcq4", "bcq3", "bcq2", "bcq1", *(f"bcq{bits}-alternating" for bits in (4, 3, 2, 1)),
                *(f"bcq{bits}-uniform" for bits in (4, 3, 2)))
+    accelerator = {}, {"bus_bytes": 64, "buffer": 128}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "mu": 2, "group_size": 32, "planes": 1, "max_k": 64},
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "mu": 3, "group_size": 32, "scale_digits": 24, "planes": 9},
@@ -75,14 +76,17 @@ class Bcq(Scheme):
     def activations(self, x, config):
         return to_binary16(x)
 
+    def inputs(self, x, qweight, config):
+        return {**bcq.pack(qweight, config, ceil(len(x) / config.rows)),
+                "activations": bcq.pack_activations(x, config, ceil(qweight.shape[0] / config.cols))}
+
     def product(self, x, qweight, config):
         y, flags = bcq.matmul(x, qweight, config, flags=True)
         m, n = y.shape
         return Product(
             y, flags._asdict(), frozenset(["nonfinite"] if flags.nonfinite.any() else []), bcq.reference(x, qweight),
             config.timeline(m, n, config.schedule(qweight, x)),
-            {**bcq.pack(qweight, config, ceil(m / config.rows)),
-             "activations": bcq.pack_activations(x, config, ceil(n / config.cols))},
+            self.inputs(x, qweight, config),
             bcq.pack_outputs(y, flags.nonfinite, config),
         )
 

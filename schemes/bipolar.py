@@ -22,6 +22,7 @@ class Bipolar(Scheme):
     Config = bipolar.BipolarConfig
     Weight = bipolar.QuantizedWeight
     formats = ("bipolar4", *(f"bipolar{bits}" for bits in (1, 2, 3, 5, 6, 7, 8)))
+    accelerator = {"lanes": 192}, {"bus_bytes": 64, "buffer": 8}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "bits_w": 1, "bits_a": 1, "max_k": 100},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "output": "float32", "dot_stages": 1, "max_k": 700},
@@ -69,13 +70,16 @@ class Bipolar(Scheme):
     def activations(self, x, config):
         return bipolar.quantize_activations(x, config.bits_a)
 
+    def inputs(self, x, qweight, config):
+        return bipolar.pack(x, qweight, config)
+
     def product(self, x, qweight, config):
         y, flags = bipolar.matmul(x, qweight, config, flags=True)
         m, n = y.shape
         scales = np.outer(x.scales.astype(np.float64), qweight.scales.astype(np.float64))
         return Product(
             y, flags._asdict(), frozenset(), bipolar.reference(x, qweight),
-            config.timeline(m, n, config.schedule(qweight, x)), bipolar.pack(x, qweight, config),
+            config.timeline(m, n, config.schedule(qweight, x)), self.inputs(x, qweight, config),
             bipolar.pack_outputs(bipolar.padded_results(x, qweight, config)[0], m, n, config),
             1.0 if config.has_scales else scales,
         )

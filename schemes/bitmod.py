@@ -34,6 +34,7 @@ class BitMod(Scheme):
     Config = bitmod.BitModConfig
     Weight = bitmod.QuantizedWeight
     formats = ("bitmod-fp4", *(name for name in bitmod.FORMATS if name != "bitmod-fp4"))
+    accelerator = {"form": "dense", "lanes": 16}, {"bus_bytes": 64, "buffer": 128}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "group_size": 32, "scale_bits": 2},
@@ -110,14 +111,17 @@ class BitMod(Scheme):
     def activations(self, x, config):
         return to_binary16(x)
 
+    def inputs(self, x, qweight, config):
+        return {**bitmod.pack(qweight, config, ceil(len(x) / config.rows)),
+                "activations": bitmod.pack_activations(x, config, ceil(qweight.shape[0] / config.cols))}
+
     def product(self, x, qweight, config):
         y, flags = bitmod.matmul(x, qweight, config, flags=True)
         m, n = y.shape
         return Product(
             y, flags._asdict(), frozenset(["nonfinite"] if flags.nonfinite.any() else []), bitmod.reference(x, qweight),
             config.timeline(m, n, config.schedule(qweight, x)),
-            {**bitmod.pack(qweight, config, ceil(m / config.rows)),
-             "activations": bitmod.pack_activations(x, config, ceil(n / config.cols))},
+            self.inputs(x, qweight, config),
             bitmod.pack_outputs(y, flags.nonfinite, config),
         )
 

@@ -171,6 +171,9 @@ class Scheme(Priced):
         Parameters, beside the defaults, at which `make lint` checks the RTL; the first is the smallest engine.
     forms : mapping of str to (str, mapping)
         Other forms' files that `make verilog` writes: their top, and the part and parameters that it is.
+    accelerator : (mapping, mapping)
+        Parameters of the engine behind a memory that `make verilog` writes, and of what stands around it: its words of weights
+        take as long on the bus as in the array.
     bench : tuple of mapping
         Parameters at which `make bench` runs layers.
     format_settings : mapping of str to mapping
@@ -194,6 +197,7 @@ class Scheme(Priced):
     fits: Mapping[str, Mapping[str, Any]]
     corners: tuple[Mapping[str, Any], ...]
     forms: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+    accelerator: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
     bench: tuple[Mapping[str, Any], ...] = ({},)
     format_settings: Mapping[str, Mapping[str, Any]] = {}
     emulations: tuple[str, ...] = ("engine",)
@@ -286,6 +290,10 @@ class Scheme(Priced):
         if bias is not None:
             raise ValueError(f"--bias is for engines that add one, which {self.title}'s leave to what comes behind")
         return {}, ""
+
+    @abstractmethod
+    def inputs(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> Mapping[str, np.ndarray]:
+        """Words of each input stream of :meth:`product`, without computing it."""
 
     @abstractmethod
     def product(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> Product:

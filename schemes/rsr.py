@@ -24,6 +24,7 @@ class Rsr(Scheme):
     Weight = rsr.QuantizedWeight
     formats = ("ternary-tensor", "ternary-channel")  # by their absolute mean
     format_settings = {"ternary-channel": {"granularity": "channel"}}
+    accelerator = {"rows": 8, "cols": 20, "lanes": 16, "drain": 5}, {"bus_bytes": 64, "buffer": 128}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "product_stages": 1},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "form": "tree", "granularity": "channel", "dot_stages": 1},
@@ -62,15 +63,19 @@ class Rsr(Scheme):
     def activations(self, x, config):
         return rsr.quantize_activations(x)
 
+    def inputs(self, x, qweight, config):
+        m, n_tiles = len(x.values), ceil(qweight.shape[0] / config.cols)
+        tokens = {"tokens": rsr.pack_tokens(x, config, n_tiles)} if config.has_scales else {}
+        return {**rsr.pack(qweight, config, ceil(m / config.rows)), "activations": rsr.pack_activations(x, config, n_tiles),
+                **tokens}
+
     def product(self, x, qweight, config):
         y, flags = rsr.matmul(x, qweight, config, flags=True)
-        (m, n), n_tiles = y.shape, ceil(qweight.shape[0] / config.cols)
-        tokens = {"tokens": rsr.pack_tokens(x, config, n_tiles)} if config.has_scales else {}
+        m, n = y.shape
         return Product(
             y, flags._asdict(), frozenset(), rsr.reference(x, qweight),
             config.timeline(m, n, config.schedule(qweight, x)),
-            {**rsr.pack(qweight, config, ceil(m / config.rows)), "activations": rsr.pack_activations(x, config, n_tiles),
-             **tokens},
+            self.inputs(x, qweight, config),
             rsr.pack_outputs(y, config),
             1.0 if config.has_scales else np.outer(x.scales, qweight.scales),
         )

@@ -30,6 +30,7 @@ class Tender(Scheme):
     Config = tender.TenderConfig
     Weight = tender.QuantizedWeight
     formats = ("int4", "int8")
+    accelerator = {}, {"bus_bytes": 64}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "bits_w": 8, "bits_a": 8},
@@ -106,6 +107,9 @@ class Tender(Scheme):
         divisors = np.maximum(largest / ((1 << config.output_bits - (not unsigned)) - 1), tender.SMALLEST_DIVISOR)
         terms["divisors"] = divisors.astype(np.float32)
         return terms, f"divisors for {config.output} results, from their own largest ones"
+
+    def inputs(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
+        return tender.pack(x, qweight, config, correction, bias, divisors)
 
     def product(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
         """``correction`` [C, N], ``bias`` [N], ``divisors`` [C, N] as of :func:`subbyte.golden.tender.matmul`."""

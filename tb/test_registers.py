@@ -5,6 +5,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from subbyte.top.registers import register_map, write_files
 
@@ -50,3 +51,12 @@ def test_files_are_repeatable(tmp_path):
     subprocess.run([sys.executable, "-c", program], check=True)
     for path in here:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_documented():
+    """docs/accelerator.md has the map as it is."""
+    text = Path(__file__).parents[1].joinpath("docs", "accelerator.md").read_text()
+    for register in register_map().values():
+        fields = ", ".join(f"{field.name}[{field.low + field.width - 1}:{field.low}]" if field.width > 1 else
+                           f"{field.name}[{field.low}]" for field in register.fields)
+        assert f"| 0x{register.address:02X} | {register.name} | {fields} |" in text, register.name

@@ -4,8 +4,8 @@
 
 A block of ``sh`` or ``python`` runs as it stands, those of a page in order, Python's in one namespace. A comment before a block
 says otherwise: ``<!-- long -->``, or ``<!-- long, with the model -->``, leaves it to `make test-long`; of ``<!-- not run: WHY
--->`` the commands are parsed alone; ``<!-- exit: N -->`` is the exit code that it must have. Of `make`'s targets it is shown that
-they exist (`make -n`); they are run elsewhere.
+-->`` the commands are parsed alone; ``<!-- exit: N -->`` is the exit code that it must have. Of `make`'s targets it is shown
+that they exist (`make -n`); they are run elsewhere.
 A block of ``text`` behind one that runs must be among what that printed.
 """
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Any engine behind standard buses: registers on AXI4-Lite, operands and results on AXI4-Stream."""
+"""Any engine behind standard buses: registers on AXI4-Lite, operands and results on AXI4-Stream, or in memory by AXI4."""
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, DomainRenamer, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import data, fifo, wiring
@@ -14,15 +14,86 @@ from ..hdl.layouts import without_last
 from .engine import Engine
 from .registers import MagicId, Registers
 
-__all__ = ["StreamAccelerator"]
+__all__ = ["SHELL_ERRORS", "SOFT", "Accelerator", "StreamAccelerator"]
 
 # What the shell finds wrong, by its register's field.
-_SHELL_ERRORS = ("k_mismatch", "k_too_long", "scales_order", "format_changed", "format_unsupported")
-_SOFT = DomainRenamer("soft")
-_HALTING = ("KEEP", "LENGTH", *map(str.upper, _SHELL_ERRORS))
+SHELL_ERRORS = ("k_mismatch", "k_too_long", "scales_order", "format_changed", "format_unsupported")
+SOFT = DomainRenamer("soft")
+_HALTING = ("KEEP", "LENGTH", *map(str.upper, SHELL_ERRORS))
 
 
-class StreamAccelerator(wiring.Component):
+class Accelerator(wiring.Component):
+    """Base of both forms: an engine, registers, an interrupt, and the domain ``soft``, which a soft reset resets.
+
+    Members
+    -------
+    s_axi_* : AXI4-Lite
+        See ``registers.rdl``.
+    irq : Out(1)
+        High while a cause of INTERRUPT that INTERRUPT_ENABLE has is set.
+    """
+
+    def __init__(self, engine: Engine, scheme: str, bus_bytes: int, queue: int, members):
+        check_choice("bus_bytes", bus_bytes, (4, 8, 16, 32, 64))
+        check_integer("queue", queue, 1, 255)
+        self.engine, self.scheme, self.bus_bytes, self.queue, self.config = engine, scheme, bus_bytes, queue, engine.config
+        self.registers = Registers()
+        self.inputs = tuple(name for name in self.config.streams if name != "outputs")
+        own = {name: member for name, member in self.registers.signature.members.items() if name.startswith("s_axi_")}
+        super().__init__({**own, **members, "irq": Out(1)})
+
+    def _begin(self, m, soft_reset):
+        """Registers, the soft domain, and the engine in it."""
+        m.submodules.registers = registers = self.registers
+        for name in registers.signature.members:
+            if name.startswith("s_axi_"):
+                inner, outer = getattr(registers, name), getattr(self, name)
+                m.d.comb += inner.eq(outer) if self.signature.members[name].flow == In else outer.eq(inner)
+        values = registers.values
+        m.domains.soft = soft = ClockDomain(local=True)
+        m.d.comb += [
+            soft.clk.eq(ClockSignal()),
+            soft.rst.eq(ResetSignal() | soft_reset),
+            registers.clear.eq(values.CONTROL.SOFT_RESET),
+        ]
+        m.submodules.engine = SOFT(self.engine)
+        if self.engine.core.settings:
+            settings = Cat(Value.cast(getattr(self.engine, name)) for name in self.engine.core.settings)
+            m.d.comb += settings.eq(Mux(values.SETTING.WRITE, values.SETTING.VALUE, 0))
+        raised = values.INTERRUPT.as_value() & values.INTERRUPT_ENABLE.as_value()
+        m.d.comb += self.irq.eq(raised.any())
+        self._identify(m)
+
+    def _count(self, m, register, event):
+        count = self.registers.status[register].COUNT
+        m.d.soft += count.eq(count + event)
+
+    def _engine_causes(self, m):
+        """Sticky errors of the engine, once each: they are cleared as soon as they are seen. By names of causes."""
+        errors = self.engine.errors
+        names = errors.shape().members
+        m.d.comb += self.engine.clear_errors.eq(errors.as_value().any())
+        return {**{name.upper(): errors[name] for name in SHELL_ERRORS if name in names},
+                "DATA": Cat(errors[name] for name in names if name not in SHELL_ERRORS).any()}
+
+    def _identify(self, m):
+        config, status = self.config, self.registers.status
+        major, minor, patch = (int(part) for part in __version__.split(".")[:3])
+        letters = int.from_bytes(self.scheme.encode("ascii")[:8], "little")
+        m.d.comb += [
+            status.ID.MAGIC.eq(MagicId),
+            status.VERSION.MAJOR.eq(major), status.VERSION.MINOR.eq(minor), status.VERSION.PATCH.eq(patch),
+            status.SCHEME_LOW.NAME.eq(letters & 0xFFFFFFFF), status.SCHEME_HIGH.NAME.eq(letters >> 32),
+            status.TILE.ROWS.eq(config.rows), status.TILE.COLS.eq(config.cols),
+            status.WORD.LANES.eq(config.lanes), status.WORD.DRAIN.eq(config.drain),
+            status.LARGEST_K.ELEMENTS.eq(config.largest_k),
+            status.CAPABILITIES.QUEUE.eq(self.queue), status.CAPABILITIES.BUS_BYTES.eq(self.bus_bytes),
+            status.CAPABILITIES.HAS_SCALES.eq(self.engine.has_scales),
+            status.CAPABILITIES.HAS_TOKENS.eq(self.engine.has_tokens),
+        ]
+
+
+class StreamAccelerator(Accelerator):
     """The stream form: an engine between AXI4-Streams, which jobs let run for their tiles.
 
     A job is a product ``Y[M, N]``; it takes the words of its tiles and no more. A packet on ``weights``, ``activations`` and
@@ -53,17 +124,10 @@ class StreamAccelerator(wiring.Component):
     """
 
     def __init__(self, engine: Engine, scheme: str, *, bus_bytes: int = 8, queue: int = 4):
-        check_choice("bus_bytes", bus_bytes, (4, 8, 16, 32, 64))
-        check_integer("queue", queue, 1, 255)
-        self.engine, self.scheme, self.bus_bytes, self.queue, self.config = engine, scheme, bus_bytes, queue, engine.config
-        self.registers = Registers()
-        self.inputs = tuple(name for name in self.config.streams if name != "outputs")
-        own = {name: member for name, member in self.registers.signature.members.items() if name.startswith("s_axi_")}
-        super().__init__({
-            **own,
-            **{key: member for name in self.inputs for key, member in _axi_stream(f"s_axis_{name}", bus_bytes, In).items()},
+        inputs = [name for name in engine.config.streams if name != "outputs"]
+        super().__init__(engine, scheme, bus_bytes, queue, {
+            **{key: member for name in inputs for key, member in _axi_stream(f"s_axis_{name}", bus_bytes, In).items()},
             **_axi_stream("m_axis_outputs", bus_bytes, Out),
-            "irq": Out(1),
         })
 
     def bits(self, name: str) -> int:
@@ -78,37 +142,19 @@ class StreamAccelerator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.registers = registers = self.registers
-        for name in registers.signature.members:
-            if name.startswith("s_axi_"):
-                inner, outer = getattr(registers, name), getattr(self, name)
-                m.d.comb += inner.eq(outer) if self.signature.members[name].flow == In else outer.eq(inner)
-        values = registers.values
-        # All but registers and skid buffers is in a domain of its own, which a soft reset resets.
-        m.domains.soft = soft = ClockDomain(local=True)
-        m.d.comb += [
-            soft.clk.eq(ClockSignal()),
-            soft.rst.eq(ResetSignal() | values.CONTROL.SOFT_RESET),
-            registers.clear.eq(values.CONTROL.SOFT_RESET),
-        ]
-        m.submodules.engine = _SOFT(self.engine)
-        if self.engine.core.settings:
-            settings = Cat(Value.cast(getattr(self.engine, name)) for name in self.engine.core.settings)
-            m.d.comb += settings.eq(Mux(values.SETTING.WRITE, values.SETTING.VALUE, 0))
+        self._begin(m, self.registers.values.CONTROL.SOFT_RESET)
         job, running, halted = self._run_jobs(m)
         done = [self._feed(m, name, job, running, halted) for name in self.inputs]
         self._emit_outputs(m, running)
-        self._find_causes(m, Cat(*done).any())
-        self._identify(m)
-        raised = values.INTERRUPT.as_value() & values.INTERRUPT_ENABLE.as_value()
-        m.d.comb += self.irq.eq(raised.any())
+        m.d.comb += [self.registers.set.ERRORS[name].eq(found) for name, found in self._engine_causes(m).items()]
+        m.d.comb += self.registers.set.ERRORS.KEEP.eq(Cat(*done).any())
         return m
 
     def _run_jobs(self, m):
         """The queue, and the job that runs: its tiles are counted before, those that have left while it does."""
         config, values, status, found = self.config, self.registers.values, self.registers.status, self.registers.set
         layout = data.StructLayout({"m": 16, "n": 24, "beats": 32})
-        m.submodules.jobs = jobs = _SOFT(fifo.SyncFIFOBuffered(width=layout.size, depth=self.queue))
+        m.submodules.jobs = jobs = SOFT(fifo.SyncFIFOBuffered(width=layout.size, depth=self.queue))
         offered, next_job = Signal(layout), data.View(layout, jobs.r_data)
         start, empty = values.CONTROL.START, (offered.m == 0) | (offered.n == 0)
         job = Signal(data.StructLayout({"tiles": 32, "beats": 32}))
@@ -155,15 +201,11 @@ class StreamAccelerator(wiring.Component):
         self._count(m, "CYCLES", running)
         return job, running, halted
 
-    def _count(self, m, register, event):
-        count = self.registers.status[register].COUNT
-        m.d.soft += count.eq(count + event)
-
     def _feed(self, m, name, job, running, halted):
         """From a bus to the engine, for as many tiles as the job has; returns whether a broken beat is taken."""
         target, bits = getattr(self.engine, name), self.bits(name)
         m.submodules[f"skid_{name}"] = skid = Skid(beat_layout(self.bus_bytes))
-        m.submodules[f"receive_{name}"] = receiver = _SOFT(Receiver(bits, self.bus_bytes))
+        m.submodules[f"receive_{name}"] = receiver = SOFT(Receiver(bits, self.bus_bytes))
         has_last = self.config.streams[name][-1].name == "last"
         discard = self.registers.values.CONTROL.DISCARD & ~running
         bus = {part: getattr(self, f"s_axis_{name}_t{part}") for part in ("data", "keep", "last", "valid", "ready")}
@@ -209,7 +251,7 @@ class StreamAccelerator(wiring.Component):
         A packet that a soft reset cuts short ends with an empty beat, so that the sink sees where the next one begins.
         """
         source, bits = self.engine.outputs, self.bits("outputs")
-        m.submodules.send_outputs = sender = _SOFT(Sender(bits, self.bus_bytes))
+        m.submodules.send_outputs = sender = SOFT(Sender(bits, self.bus_bytes))
         m.submodules.skid_outputs = skid = Skid(beat_layout(self.bus_bytes))
         word, within, cut = source.payload.as_value(), Signal(), Signal()
         empty = Cat(Const(0, 9 * self.bus_bytes), Const(1))
@@ -232,33 +274,6 @@ class StreamAccelerator(wiring.Component):
             m.d.soft += self._left.eq(self._left + 1)
         self._count(m, "OUTPUT_WORDS", left)
         self._count(m, "OUTPUT_STALLS", source.valid & running & ~source.ready)
-
-    def _find_causes(self, m, broken):
-        """Sticky errors of the engine, once each: they are cleared as soon as they are seen."""
-        errors, found = self.engine.errors, self.registers.set.ERRORS
-        names = errors.shape().members
-        m.d.comb += [
-            found.KEEP.eq(broken),
-            self.engine.clear_errors.eq(errors.as_value().any()),
-            *(found[name.upper()].eq(errors[name]) for name in _SHELL_ERRORS if name in names),
-            found.DATA.eq(Cat(errors[name] for name in names if name not in _SHELL_ERRORS).any()),
-        ]
-
-    def _identify(self, m):
-        config, status = self.config, self.registers.status
-        major, minor, patch = (int(part) for part in __version__.split(".")[:3])
-        letters = int.from_bytes(self.scheme.encode("ascii")[:8], "little")
-        m.d.comb += [
-            status.ID.MAGIC.eq(MagicId),
-            status.VERSION.MAJOR.eq(major), status.VERSION.MINOR.eq(minor), status.VERSION.PATCH.eq(patch),
-            status.SCHEME_LOW.NAME.eq(letters & 0xFFFFFFFF), status.SCHEME_HIGH.NAME.eq(letters >> 32),
-            status.TILE.ROWS.eq(config.rows), status.TILE.COLS.eq(config.cols),
-            status.WORD.LANES.eq(config.lanes), status.WORD.DRAIN.eq(config.drain),
-            status.LARGEST_K.ELEMENTS.eq(config.largest_k),
-            status.CAPABILITIES.QUEUE.eq(self.queue), status.CAPABILITIES.BUS_BYTES.eq(self.bus_bytes),
-            status.CAPABILITIES.HAS_SCALES.eq(self.engine.has_scales),
-            status.CAPABILITIES.HAS_TOKENS.eq(self.engine.has_tokens),
-        ]
 
 
 def _axi_stream(prefix, bus_bytes, flow):

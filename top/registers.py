@@ -24,13 +24,15 @@ MagicId = 0x53425954
 @dataclass(frozen=True)
 class RegisterField:
     """A field: ``status`` is read only; ``setting`` holds what is written; ``pulse`` is high for a cycle after a one was
-    written, and reads zero; ``sticky`` is set by hardware and cleared by writing a one."""
+    written, and reads zero; ``sticky`` is set by hardware and cleared by writing a one. ``locked_by``: register and field
+    whose one keeps it as it is."""
 
     name: str
     low: int
     width: int
     kind: Literal["status", "setting", "pulse", "sticky"]
     reset: int
+    locked_by: tuple[str, str] | None = None
 
     @property
     def mask(self) -> int:
@@ -74,7 +76,9 @@ def _field(node):
         kind = "pulse"
     else:
         kind = "sticky" if node.get_property("onwrite") else "setting"
-    return RegisterField(node.inst_name, node.low, node.width, kind, node.get_property("reset") or 0)
+    lock = node.get_property("swwel")
+    locked_by = (lock.parent.inst_name, lock.inst_name) if lock else None
+    return RegisterField(node.inst_name, node.low, node.width, kind, node.get_property("reset") or 0, locked_by)
 
 
 def write_files(folder: Path, name: str) -> list[Path]:
@@ -89,7 +93,7 @@ def write_files(folder: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     rdl, header, xml, constants = (folder / f"{name}{end}" for end in (".rdl", ".h", ".xml", "_registers.py"))
     rdl.write_text(SOURCE.read_text())
-    CHeaderExporter().export(_compiled(), str(header))
+    CHeaderExporter().export(_compiled(), str(header), reuse_typedefs=False)  # names of types would not be stable
     IPXACTExporter(vendor="subbyte", library="accelerator", version="1.0").export(_compiled(), str(xml))
     constants.write_text(_constants())
     pages = folder / f"{name}_html"
@@ -184,6 +188,9 @@ class Registers(wiring.Component):
         """The storage of a field that software writes."""
         stop = field.low + field.width
         value = Signal(field.width, name=f"{register.name}_{field.name}", init=field.reset)
+        if field.locked_by:
+            lock_register, lock = field.locked_by
+            here = here & ~self.values[lock_register][lock]
         written, enable = self._data[field.low:stop], self._enable[field.low:stop] & here.replicate(field.width)
         m.d.comb += self.values[register.name][field.name].eq(value)
         if field.kind == "setting":

@@ -166,6 +166,15 @@ class BitModConfig(EngineConfig):
         return {fmt.value: Work(fmt.name, self.terms_of(fmt)) for fmt in self.formats}
 
     @property
+    def first_of_group(self) -> tuple[str, ...]:
+        """Selectors, if a format has special values."""
+        return ("selectors",) if self.float_formats else ()
+
+    def stored_code(self, fmt: int) -> tuple[int, bool]:
+        """The format's own bits; integers are signed."""
+        return Format(fmt).bits, not Format(fmt).is_float
+
+    @property
     def streams(self) -> Mapping[str, Sequence[Field]]:
         """Payload of each stream.
 

@@ -35,11 +35,14 @@ class Toy(Scheme):
     def activations(self, x, config):
         return toy.quantize(x)
 
+    def inputs(self, x, qweight, config):
+        return toy.pack(x, qweight, config)
+
     def product(self, x, qweight, config):
         y = toy.matmul(x, qweight)
         return Product(
             y, {}, frozenset(), toy.reference(x, qweight), config.timeline(*y.shape, config.schedule(qweight, x)),
-            toy.pack(x, qweight, config), toy.pack_outputs(y, config), np.outer(x.scales, qweight.scales).astype(np.float64))
+            self.inputs(x, qweight, config), toy.pack_outputs(y, config), np.outer(x.scales, qweight.scales).astype(np.float64))
 
     def results(self, words, m, n, config):
         return toy.unpack_outputs(words, m, n, config), {}

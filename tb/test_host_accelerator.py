@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The driver, on the Verilated accelerator in front of a simulated DRAM and on a device mapped from files; its figures."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from subbyte.golden.memory import MemoryLayout
+from subbyte.host import Accelerator, AcceleratorError, MappedDevice
+from subbyte.schemes import engines, scheme
+from subbyte.sim.memory_model import SimulatedAccelerator
+from subbyte.tb.test_memory_accelerator import flat_outputs, small_config
+from subbyte.top.registers import MagicId, register_map
+
+SMALL = {"bus_bytes": 8, "burst": 8, "outstanding": 4, "buffer": 32}
+SMOLLM2 = {"q": (576, 576), "k": (192, 576), "v": (192, 576), "o": (576, 576), "gate": (1536, 576), "up": (1536, 576),
+           "down": (576, 1536)}
+"""N and K of the linear layers of a block."""
+
+
+def operands(found, config, rng, m, n, k):
+    fmt = found.format_for(None, config)
+    qweight = found.quantize(rng.standard_normal((n, k)).astype(np.float32), fmt, config)
+    return found.activations(rng.standard_normal((m, k)).astype(np.float32), config), qweight
+
+
+def test_driver():
+    """Products of any size to the bit, queued and alone, slow memory and fast; causes as exceptions that leave it usable."""
+    found, config, rng = scheme("tender"), small_config("tender"), np.random.default_rng(1)
+    with SimulatedAccelerator(found, config, latency=40, bandwidth=5, size=1 << 18, **SMALL) as backend:
+        driver = Accelerator(backend)
+        assert driver.info() | {"version": ""} == {
+            "scheme": "tender", "version": "", "rows": config.rows, "cols": config.cols, "lanes": config.lanes,
+            "drain": config.drain, "largest_k": config.largest_k, "buffer_words": 32, "bus_bytes": 8, "queue": 2}
+        shapes = (1, 1, 1), (5, 9, 30), (3, 30, 64), (2, 4, 4), (4, 8, 20)
+        several = [operands(found, config, rng, *shape) for shape in shapes]
+        for (x, qweight), y in zip(several, driver.matmul_all(several), strict=True):
+            assert y.tobytes() == found.product(x, qweight, config).y.tobytes()
+        counts = driver.counters()
+        images = [driver.image(*pair)[0] for pair in several]
+        read, written = np.sum([backend.layout.traffic(image) for image in images], axis=0)
+        assert (counts["bytes_read"], counts["bytes_written"], counts["bus_errors"]) == (read, written, 0)
+        with pytest.raises(AcceleratorError, match="BUFFER: .*build it with a larger buffer"):
+            driver.matmul(*operands(found, config, rng, 1, 4, 400))
+        with pytest.raises(AcceleratorError, match="give it a larger one, or split N"):
+            driver.matmul(*operands(found, config, rng, 1, 8000, 128))
+        backend.base = 1 << 30
+        with pytest.raises(AcceleratorError, match="READ: the memory refused a read") as caught:
+            driver.matmul(*several[0])
+        assert caught.value.causes == ("READ",)
+        backend.base = 0
+        assert driver.matmul(*several[1]).tobytes() == found.product(*several[1], config).y.tobytes()
+
+
+class StandIn(threading.Thread):
+    """A device in two files that answers a job with what is right."""
+
+    def __init__(self, folder, identity, outputs):
+        super().__init__(daemon=True)
+        self.registers, self.memory = folder / "registers", folder / "memory"
+        self.registers.write_bytes(bytes(4096))
+        self.memory.write_bytes(bytes(1 << 16))
+        self.words, self.outputs = np.memmap(self.registers, "<u4"), outputs
+        self.octets, self.stopped = np.memmap(self.memory, np.uint8), threading.Event()
+        for name, value in identity.items():
+            self.words[register_map()[name].address >> 2] = value
+
+    def run(self):
+        places = {name: register.address >> 2 for name, register in register_map().items()}
+        while not self.stopped.wait(0.001):
+            if self.words[places["CONTROL"]] & 1:
+                self.words[places["CONTROL"]] = 0
+                at = int(self.words[places["OUTPUTS_BASE"]]) - 0x10000000
+                self.octets[at:at + len(self.outputs)] = self.outputs
+                self.words[places["INTERRUPT"]] = 1
+
+
+def test_mapped_device(tmp_path):
+    """Registers and buffer in files, as /dev/uio0 and a contiguous buffer are."""
+    found, config, rng = scheme("tender"), small_config("tender"), np.random.default_rng(1)
+    layout = MemoryLayout(config, 8)
+    x, qweight = operands(found, config, rng, 3, 6, 20)
+    product = found.product(x, qweight, config)
+    identity = {"ID": MagicId, "SCHEME_LOW": int.from_bytes(b"tend", "little"), "SCHEME_HIGH": int.from_bytes(b"er", "little"),
+                "TILE": config.rows | config.cols << 16, "WORD": config.lanes, "CAPABILITIES": 8 << 8 | 1 << 18}
+    device = StandIn(tmp_path, identity, flat_outputs(layout, product))
+    device.start()
+    about = {"config": config, "layout": layout, "registers": register_map()}
+    backend = MappedDevice(device.registers, device.memory, 0x10000000, scheme=found, **about)
+    driver = Accelerator(backend)
+    image = driver.image(x, qweight)
+    backend.write(register_map()["STATUS"].address, 1)  # busy until the stand-in is through
+    threading.Timer(0.2, backend.write, (register_map()["STATUS"].address, 0)).start()
+    assert driver.run([image])[0].tobytes() == product.y.tobytes()
+    device.stopped.set()
+    with pytest.raises(AcceleratorError, match="must have .*'scheme': 'bcq'"):
+        Accelerator(MappedDevice(device.registers, device.memory, 0, scheme=scheme("bcq"), **about))
+    backend.write(0, 0)
+    with pytest.raises(AcceleratorError, match="ID must be 0x53425954, not 0x0"):
+        Accelerator(backend)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", engines())
+def test_seven_layers(name):
+    """SmolLM2's layers at 8 tokens, queued, 100 cycles of latency: 95 % of what engine and bus allow, both predicted."""
+    found, rng = scheme(name), np.random.default_rng(1)
+    parameters, around = found.accelerator
+    config = found.Config(**parameters)
+    with SimulatedAccelerator(found, config, latency=100, size=1 << 24, **around) as backend:
+        driver = Accelerator(backend)
+        several = [operands(found, config, rng, 8, *shape) for shape in SMOLLM2.values()]
+        images = [driver.image(*pair) for pair in several]
+        driver.reset()
+        results = driver.run(images)
+        counts = driver.counters()
+    engine = bus = 0
+    for (x, qweight), (image, _), y in zip(several, images, results, strict=True):
+        product = found.product(x, qweight, config)
+        assert y.tobytes() == product.y.tobytes()
+        engine += config.timeline(*y.shape, config.schedule(qweight, x), "m_outer").cycles
+        bus += backend.layout.traffic(image)[0] // backend.layout.bus_bytes
+    assert counts["read_beats"] == bus
+    share = max(engine, bus) / counts["cycles"]
+    print(f"{name}: engine {engine}, bus {bus}, measured {counts['cycles']} cycles: {100 * share:.1f} %")
+    assert share >= 0.95
