@@ -52,6 +52,11 @@ class MemoryImage:
     images: Mapping[str, np.ndarray] = field(repr=False)
     output_bytes: int
 
+    def total_bytes(self, grain: int = 1) -> int:
+        """Bytes of all arrays and the results, each rounded up to ``grain``."""
+        sizes = [*map(len, self.images.values()), self.output_bytes]
+        return sum(-(-size // grain) * grain for size in sizes)
+
 
 class MemoryLayout:
     """How words lie in memory for an engine's config and a bus of so many bytes a beat.
@@ -142,14 +147,50 @@ class MemoryLayout:
         ValueError
             If formats change within the product, or tiles of rows have different weights: they are different jobs.
         """
+        return self._image(*self._tiles_of(inputs, m, n), m, n)
+
+    def images(
+        self, inputs: Mapping[str, np.ndarray], m: int, n: int, room: int, grain: int = 1
+    ) -> list[tuple[MemoryImage, int, int]]:
+        """As :meth:`image`, in as many parts as fit ``room`` bytes each, arrays rounded up to ``grain``.
+
+        Returns
+        -------
+        list of (MemoryImage, int, int)
+            A part, and its first row and column of Y. Columns are parted first.
+
+        Raises
+        ------
+        ValueError
+            If not even a single tile fits.
+        """
+        fmt, of_tiles = self._tiles_of(inputs, m, n)
+        tiles = self.config.tiles(m, n)
+        for rows, cols in [*((tiles.m_tiles, count) for count in _halves(tiles.n_tiles)),
+                           *((count, 1) for count in _halves(tiles.m_tiles))]:
+            parts = [self._part(fmt, of_tiles, m, n, (row, row + rows), (col, col + cols))
+                     for row in range(0, tiles.m_tiles, rows) for col in range(0, tiles.n_tiles, cols)]
+            if all(part.total_bytes(grain) <= room for part, _, _ in parts):
+                return parts
+        raise ValueError(f"room must hold a tile's {parts[0][0].total_bytes(grain)} bytes, not {room!r}")
+
+    def _part(self, fmt, of_tiles, m, n, rows, cols):
+        """The image of tiles of rows and of columns from one number to before another."""
+        config = self.config
+        chosen = {name: words[slice(*(cols if name in COLUMN_STREAMS else rows))] for name, words in of_tiles.items()}
+        row, col = rows[0] * config.rows, cols[0] * config.cols
+        image = self._image(fmt, chosen, min(rows[1] * config.rows, m) - row, min(cols[1] * config.cols, n) - col)
+        return image, row, col
+
+    def _tiles_of(self, inputs, m, n):
+        """The format, and words [tiles, beats, bits] of each stream's tiles of columns or rows."""
         tiles = self.config.tiles(m, n)
         bits = {name: np.unpackbits(np.ascontiguousarray(inputs[name]), axis=1, bitorder="little") for name in self.inputs}
         fmt = self._format(bits["weights"])
-        of_tiles, beats, carried = {}, {}, {}
-        for name in self.inputs:
-            each = self._unique(name, bits[name].reshape(len(tiles.places), -1, bits[name].shape[1])
-                                if len(bits[name]) % len(tiles.places) == 0 else None, tiles)
-            of_tiles[name], beats[name] = each, each.shape[1]
+        return fmt, {name: self._unique(name, words, tiles) for name, words in bits.items()}
+
+    def _image(self, fmt, of_tiles, m, n):
+        beats, carried = {name: words.shape[1] for name, words in of_tiles.items()}, {}
         if self.config.first_of_group:
             carried = self._first_of_groups(of_tiles["weights"], beats["scales"])
         images = {}
@@ -184,9 +225,10 @@ class MemoryLayout:
         return int(codes[0] @ (1 << np.arange(codes.shape[1])))
 
     def _unique(self, name, words, tiles):
-        """Words [tiles of columns or rows, beats, bits], each tile once."""
-        if words is None:
+        """Words [beats, bits] as those of each tile of columns or rows, once: [tiles, beats, bits]."""
+        if len(words) % len(tiles.places):
             raise ValueError(_UNEVEN.format(name))
+        words = words.reshape(len(tiles.places), -1, words.shape[1])
         number = {place: index for index, place in enumerate(tiles.places)}
         grid = np.array([[number[i, j] for j in range(tiles.n_tiles)] for i in range(tiles.m_tiles)])
         grid = grid.T if name in ROW_STREAMS else grid
@@ -218,6 +260,14 @@ class MemoryLayout:
         words = words.reshape(-1, words.shape[2])
         flat = np.pad(words, ((0, 0), (0, unit - words.shape[1]))).reshape(-1)
         return np.packbits(np.pad(flat, (0, -len(flat) % self.bus_bits)), bitorder="little")
+
+
+def _halves(count):
+    """``count``, half of it, and so on, to one."""
+    while count > 1:
+        yield count
+        count = -(-count // 2)
+    yield 1
 
 
 def _of_field(words, fields, name):

@@ -14,7 +14,7 @@ __all__ = ["Gearbox"]
 class Gearbox(wiring.Component):
     """Beats are pushed in above what is held, words are shifted out below.
 
-    * Latency: a cycle.
+    * Latency: a cycle; none where every word is a beat, which nothing holds then.
     * Throughput: a beat, or a word, a cycle; a word that stands for ``hold`` cycles lets beats in meanwhile.
 
     Parameters
@@ -39,7 +39,8 @@ class Gearbox(wiring.Component):
     final : In(1)
         The word on ``o`` is its packet's last: what is left is dropped with it.
     short, surplus : Out(1)
-        The packet has ended, and holds no whole word any more; the word on ``o`` leaves whole beats, here or to come.
+        The packet has ended, and holds no further word although none was its last; the word on ``o`` leaves whole beats, here
+        or to come.
     """
 
     def __init__(self, unit: int, beat: int, sizes: Sequence[int], hold: int = 1):
@@ -55,6 +56,20 @@ class Gearbox(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        if self.sizes == (self.beat,):
+            self._pass_through(m)
+        else:
+            self._change_width(m)
+        return m
+
+    def _pass_through(self, m):
+        m.d.comb += [
+            self.o.payload.eq(self.i.payload.data), self.o.valid.eq(self.i.valid), self.i.ready.eq(self.o.ready),
+            self.short.eq(self.i.valid & self.i.payload.last & ~self.final),
+            self.surplus.eq(self.i.valid & self.final & ~self.i.payload.last),
+        ]
+
+    def _change_width(self, m):
         held, count, closing = Signal(self.unit * self.capacity), Signal(range(self.capacity + 1)), Signal()
         taken, drop, room = Signal(), Signal(), Signal()
         rest, kept = Signal.like(count), Signal.like(held)
@@ -74,7 +89,6 @@ class Gearbox(wiring.Component):
             count.eq(Mux(drop, 0, rest + Mux(pushed, self.beat, 0))),
             closing.eq(~drop & (closing | pushed & self.i.payload.last)),
         ]
-        return m
 
     def _without_word(self, m, held):
         """What is held, a word less."""

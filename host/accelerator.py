@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,16 @@ def _map(path, size=None):
         os.close(handle)
 
 
+@dataclass(frozen=True)
+class PackedProduct:
+    """A product's sizes, and its parts: image, first row, first column."""
+
+    m: int
+    n: int
+    k: int
+    parts: list[tuple[Any, int, int]] = field(repr=False)
+
+
 class Accelerator:
     """An accelerator that computes products.
 
@@ -166,7 +177,7 @@ class Accelerator:
         raise AcceleratorError("a soft reset does not end: the memory owes an answer; reset the hardware")
 
     def matmul(self, x: Any, qweight: Any, **terms: Any) -> np.ndarray:
-        """``x @ qweight.T`` as golden's ``matmul`` gives it, to the bit; any M, N and K that the buffers hold."""
+        """``x @ qweight.T`` as golden's ``matmul`` gives it, to the bit: any M and N, and K up to the accelerator's."""
         return self.matmul_all([(x, qweight)], [terms])[0]
 
     def matmul_all(
@@ -174,31 +185,36 @@ class Accelerator:
     ) -> list[np.ndarray]:
         """Several products, queued so that they follow each other without a gap."""
         operands = list(operands)
-        images = [self.image(x, qweight, **more) for (x, qweight), more in
-                  zip(operands, terms or [{}] * len(operands), strict=True)]
-        return self.run(images)
+        pairs = zip(operands, terms or [{}] * len(operands), strict=True)
+        return self.run([self.pack(x, qweight, **more) for (x, qweight), more in pairs])
 
-    def image(self, x: Any, qweight: Any, **terms: Any) -> tuple[Any, int]:
-        """A product's arrays and its K; packed once, it can be run again."""
+    def pack(self, x: Any, qweight: Any, **terms: Any) -> PackedProduct:
+        """A product's arrays, in parts that the buffer holds; packed once, it can be run again."""
         backend = self.backend
         inputs = backend.scheme.inputs(x, qweight, backend.config, **terms)
-        n, k = qweight.shape
-        return backend.layout.image(inputs, _tokens(x), n), k
+        (n, k), m = qweight.shape, _tokens(x)
+        try:
+            return PackedProduct(m, n, k, backend.layout.images(inputs, m, n, len(backend.memory), _PAGE))
+        except ValueError as error:
+            raise AcceleratorError(f"the product is none for this accelerator: {error}") from None
 
-    def run(self, images: Iterable[tuple[Any, int]]) -> list[np.ndarray]:
-        """Results of :meth:`image`'s jobs, as many at a time as the buffer holds."""
-        results, running, at = [], deque(), 0
-        for image, k in images:
-            size = sum(_whole(len(array)) for array in image.images.values()) + _whole(image.output_bytes)
-            if size > len(self.backend.memory):
-                raise AcceleratorError(f"a product needs {size} bytes of {len(self.backend.memory)} in the backend's buffer: "
-                                       "give it a larger one, or split N")
+    def run(self, products: Iterable[PackedProduct]) -> list[np.ndarray]:
+        """Results of packed products, as many jobs at a time as the buffer holds."""
+        jobs = [(index, product, part) for index, product in enumerate(products) for part in product.parts]
+        found, running, at = [], deque(), 0
+        for _, product, (image, _, _) in jobs:
+            size = image.total_bytes(_PAGE)
             if at + size > len(self.backend.memory):
-                results += self._collect(running)
+                found += self._collect(running)
                 at = 0
-            running.append(self._start(image, k, at))
+            running.append(self._start(image, product.k, at))
             at += size
-        return results + self._collect(running)
+        found += self._collect(running)
+        results: dict[int, np.ndarray] = {}
+        for (index, product, (image, row, col)), y in zip(jobs, found, strict=True):
+            whole = results.setdefault(index, np.empty((product.m, product.n), y.dtype))
+            whole[row:row + image.m, col:col + image.n] = y
+        return list(results.values())
 
     def _start(self, image, k, at):
         backend = self.backend

@@ -123,15 +123,14 @@ class TileWords(wiring.Component):
         m.submodules.gearbox = gearbox = self.gearbox
         wiring.connect(m, wiring.flipped(self.i), gearbox.i)
         job, active = Signal(self.job_layout), Signal()
-        word, tile, row = Signal(24), Signal(16), Signal(16)
+        word, tile, row, wrong = Signal(24), Signal(16), Signal(16), Signal()
         last, last_tile = word + 1 == job.beats, tile + 1 == job.tiles.n
         taken = self.o.valid & self.o.ready
         m.d.comb += [
             self.job.ready.eq(~active), gearbox.size.eq(job.size), gearbox.final.eq(last & last_tile),
-            self.length.eq(active & (gearbox.short | gearbox.surplus)),
+            wrong.eq(gearbox.short | gearbox.surplus), self.length.eq(active & wrong),
             self.o.payload.data.eq(gearbox.o.payload), self.o.payload.last.eq(last),
-            self.o.valid.eq(gearbox.o.valid & active & ~gearbox.surplus),
-            gearbox.o.ready.eq(self.o.ready & active & ~gearbox.surplus),
+            self.o.valid.eq(gearbox.o.valid & active & ~wrong), gearbox.o.ready.eq(self.o.ready & active & ~wrong),
         ]
         if "format" in self.job_layout.members:
             m.d.comb += self.o.payload.format.eq(job.format)
