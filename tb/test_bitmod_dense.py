@@ -11,12 +11,10 @@ from subbyte.golden.bitmod import BitModConfig, values_of
 from subbyte.golden.bitmod.config import DENSE_SPECIAL_MAGNITUDES
 from subbyte.golden.bitmod.formats import Format
 from subbyte.sim.cocotb_run import resolve_seed
-from subbyte.synth.library import load_library
 from subbyte.tb.bitmod_dense_tops import Fault, FaultyEngine
 from subbyte.tb.engine_bench import Case, EngineBench, shell_errors, spoil
 from subbyte.tb.faults import check_faults
 from subbyte.tb.test_bitmod import BITMOD, engine_cases, random_activations, random_weight
-from subbyte.tools.yosys import run_yosys
 from subbyte.top.bitmod_textbook import TextbookEngine
 
 CONFIGS = {
@@ -81,19 +79,16 @@ def weight_of_all_codes(fmt, config):
     return replace(weight, codes=codes, selectors=selectors, values=values)
 
 
-def check_codes(bench, seed):
+def test_every_code():
     """Each code of each format with each selector in each lane, against activations of all kinds, NaN payloads among them."""
-    config, rng = bench.config, np.random.default_rng(seed)
+    config, seed = CONFIGS["all_formats"], resolve_seed()
+    bench, rng = EngineBench(BITMOD, config), np.random.default_rng(seed)
     for fmt in config.formats:
         qweight = weight_of_all_codes(fmt, config)
         x = random_activations(rng, config.rows, qweight.shape[1])
         assert bench.problems(Case(fmt.name, BITMOD.product(x, qweight, config)), seed) == []
         x[:, ::7] = rng.choice(np.array([0x7C00, 0xFC00, 0x7C01, 0xFE55, 0x7FFF], np.uint16), x[:, ::7].shape).view(np.float16)
         assert bench.problems(Case(f"{fmt.name}, NaN", BITMOD.product(x, qweight, config)), seed) == []
-
-
-def test_every_code():
-    check_codes(EngineBench(BITMOD, CONFIGS["all_formats"]), resolve_seed())
 
 
 def test_every_special_value():
@@ -110,22 +105,6 @@ def test_every_special_value():
         product = BITMOD.product(x, replace(qweight, special_values=special, values=values), written)
         word = value & 63 | 2 << 6 | 1 << 8 | 1 << 9
         assert bench.problems(Case(f"special value {value}", product), seed, hold={"special_values": word}) == []
-
-
-@pytest.mark.long
-def test_mapped_netlist(tmp_path):
-    """What synthesis makes of a small engine, cell by cell, gives the same numbers."""
-    bench = EngineBench(BITMOD, replace(CONFIGS["all_formats"], cols=2, drain=1))
-    library = load_library((), tmp_path)
-    (file,) = library.files
-    (library.folder / "engine.v").write_text(bench.verilog)
-    run_yosys([
-        "read_verilog -sv engine.v", f"synth -flatten -top {bench.top}", f"dfflibmap -liberty {file}", f"abc -liberty {file}",
-        f"read_liberty -overwrite {file}", f"hierarchy -top {bench.top}", "flatten", "opt_clean -purge",
-        "write_verilog -noattr mapped.v",
-    ], library.folder, "mapped")
-    bench.verilog = (library.folder / "mapped.v").read_text()
-    check_codes(bench, resolve_seed())
 
 
 def test_faults_are_detected():
