@@ -103,11 +103,11 @@ def _accuracy_table(scheme):
 
 def _layer_table(scheme, path, inputs):
     print(f"\n{scheme.title}: layers of {path.name} through the RTL, {scheme.formats[0]}\n\n"
-          "| layer | N x K | tokens | lanes | cycles | utilization | occupancy | cycles/s | seconds | bit-exact |\n"
+          "| layer | N x K | tokens | engine | cycles | utilization | occupancy | cycles/s | seconds | bit-exact |\n"
           "|---|---|---|---|---|---|---|---|---|---|")
     failed, opened = 0, models.open_model(path)
     for settings in scheme.bench:
-        config = scheme.Config(**settings)
+        config, shown = scheme.Config(**settings), ", ".join(f"{name}={value}" for name, value in settings.items())
         model = EngineModel(scheme, config)
         for layer, x in inputs.items():
             weight = opened.weight(layer)
@@ -117,7 +117,7 @@ def _layer_table(scheme, path, inputs):
                 operand, terms = scheme.site(x[:tokens], weight, qweight.dequantize(), config, normalised)
                 result = model.run(scheme.product(operand, qweight, config, **terms))
                 failed += bool(result.problems)
-                print(f"| {layer} | {weight.shape[0]} x {weight.shape[1]} | {tokens} | {config.lanes} | {result.run.cycles} "
+                print(f"| {layer} | {weight.shape[0]} x {weight.shape[1]} | {tokens} | {shown} | {result.run.cycles} "
                       f"| {result.timeline.busy / result.run.cycles:.2%} | {result.timeline.occupancy:.2%} "
                       f"| {result.cycles_per_second:,.0f} | {result.run.seconds:.1f} "
                       f"| {'no: ' + result.problems[0] if result.problems else 'yes'} |", flush=True)

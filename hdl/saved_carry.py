@@ -26,7 +26,7 @@ def chain_bits(width: int) -> int:
 
 
 def saved_carry_sum(m: Module, rows: Sequence[Value], first: Value, double: Value | None = None) -> Value:
-    """An accumulator of the sum of two rows, a cycle later: its chunks, and above them the saved carries.
+    """An accumulator of the sum of one or two rows, a cycle later: its chunks, and above them the saved carries.
 
     ``first``: the sum starts anew; a bit for all chunks, or one for each. ``double``: it is doubled first, its saved carries
     where they stand; a chunk's sum with twice the most carries still leaves no more than they can be.
@@ -40,7 +40,10 @@ def saved_carry_sum(m: Module, rows: Sequence[Value], first: Value, double: Valu
         if double is not None:
             sum_in = Mux(double, Cat(sums[-1][-1] if sums else 0, kept)[: len(kept)], sum_in)
             carry_in = Mux(double, carry_in << 1, carry_in)
-        m.d.sync += Cat(kept, saved).eq(Mux(fresh, 0, sum_in) + Mux(fresh, 0, carry_in) + rows[0][bits] + rows[1][bits])
+        total = Mux(fresh, 0, sum_in) + Mux(fresh, 0, carry_in)
+        for row in rows:
+            total += row[bits]
+        m.d.sync += Cat(kept, saved).eq(total)
         sums.append(kept)
         carries.append(saved)
     return Cat(sums, carries[:-1])

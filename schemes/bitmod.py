@@ -41,13 +41,13 @@ class BitMod(Scheme):
         {"rows": 2, "cols": 4, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256},
         {"rows": 2, "cols": 2, "formats": ("INT3",), "dequant_chunk": None},
         {"rows": 2, "cols": 2, "formats": ("FP3", "FP4"), "guard_bits": 13, "max_k": 65536},
-        {"rows": 2, "cols": 2, "lanes": 8, "form": "dense"},
+        {"rows": 3, "cols": 2, "lanes": 8, "form": "dense", "exponents": "found", "dequantizers": 2},
     )
     forms = {
         "bitmod_dense_pe": ("element", {"form": "dense"}),
         "bitmod_dense_engine": ("engine", {"form": "dense"}),
     }
-    bench = ({"lanes": 4}, {"lanes": 8})
+    bench = ({"lanes": 4}, {"lanes": 8}, {"lanes": 16, "form": "dense"})
     perplexities = {
         "int8": 18.48, "int6": 19.22, "int5": 20.53, "bitmod-fp4": 22.82, "fp4": 24.49, "int4": 28.21, "bitmod-fp3": 54.90,
         "fp3": 159.0, "int3": 522.0,
@@ -135,11 +135,13 @@ class BitMod(Scheme):
     @cached_property
     def parts(self):
         from ..dequant.bitmod import BitSerialDequantizer, ColumnSum
+        from ..dequant.bitmod_dense import ColumnDequantizer
         from ..hdl.aligner import Aligner
         from ..hdl.floating import Float32, FloatScale
         from ..pe.bitmod import BitModPE, GroupMac, TermEncoder
-        from ..pe.bitmod_dense import Element
+        from ..pe.bitmod_dense import ColumnEdge, Element, RowEdge
         from ..top.bitmod import BitModCore, BitModEngine
+        from ..top.lookahead import Lookahead
 
         def of_pe(config):
             return {f"FP16 x {fmt.name}": config.lanes / config.terms_of(fmt) for fmt in config.formats}
@@ -159,6 +161,9 @@ class BitMod(Scheme):
         def is_serial(config):
             return not config.is_dense
 
+        def finds_exponents(config):
+            return config.exponents == "found"
+
         array = {
             "*_mac": "PE array",
             "*_aligner": "edge logic",
@@ -171,9 +176,9 @@ class BitMod(Scheme):
             "*_row_edge": "edge logic",
             "*_column_edge": "edge logic",
             "*_column_dequant_*": "dequantization",
-            "*.visits": "dequantization",
+            "*.visits_*": "dequantization",
         }
-        engine = {**array, "*_scale": "dequantization", "*.core": "edge logic", "": "shell"}
+        engine = {**array, "*_scale": "dequantization", "*_convert": "dequantization", "*.core": "edge logic", "": "shell"}
 
         def nothing(config):
             return ""
@@ -189,6 +194,11 @@ class BitMod(Scheme):
             part("scale", "part", "output scaler", lambda config: FloatScale(
                 Float32, product_stages=config.output_stages - FloatScale.ROUNDING_STAGES), size=nothing),
             Part("element", "part", "element of the dense form", Element, {}, of_pe, lanes),
+            Part("row_edge", "part", "row edge of the dense form", RowEdge, {}, size=lanes),
+            Part("column_edge", "part", "column edge of the dense form", ColumnEdge, {}, size=lanes),
+            Part("column_dequant", "part", "column dequantizer of the dense form", lambda config: ColumnDequantizer(
+                config, ceil(config.rows / config.dequantizers)), {}, size=lambda config: f"{config.rows} rows"),
+            Part("lookahead", "part", "edge that finds exponents of groups", Lookahead, {}, size=size, exists=finds_exponents),
             part("array", "array", "array with edge logic and dequantization", BitModCore.of, of_array, size,
                  {**array, "": "edge logic"}),
             part("engine", "engine", "engine", BitModEngine, of_array, size, engine, released=True),

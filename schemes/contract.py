@@ -64,6 +64,8 @@ class Part:
         Whether `make verilog` writes it, and `subbyte fpga` measures it without being asked.
     exists : callable
         From a config to whether there is such a part of it; asked for all the same, it is refused.
+    booth : bool
+        Whether its products, written with ``*``, are best as Booth's.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Part:
     breakdown: Mapping[str, str] = field(default_factory=dict)
     released: bool = False
     exists: Callable[[Any], bool] = lambda config: True
+    booth: bool = False
 
 
 class Priced(ABC):

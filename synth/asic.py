@@ -47,7 +47,7 @@ def measure(design, library, *, yosys=DEFAULT, limit=LIMIT, flatten=False, booth
     flatten : bool
         Give up the borders of all modules; the row then has no breakdown.
     booth : bool
-        Let Yosys make Booth multipliers of ``*``.
+        Let Yosys make Booth multipliers of ``*``, for all designs.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def measure(design, library, *, yosys=DEFAULT, limit=LIMIT, flatten=False, booth
     folder, categories = library.folder / design.name, {} if flatten else design.breakdown
     results = {}
     try:
-        _map(design, library, recipe(design, library, categories, booth), folder, yosys, limit)
+        _map(design, library, recipe(design, library, categories, booth or design.booth), folder, yosys, limit)
         results, flipflops = summarize((folder / "stat.json").read_text(encoding="utf-8"), library, categories)
         results["depth"] = longest_path((folder / "ltp.txt").read_text(encoding="utf-8"))
         if categories:

@@ -47,6 +47,8 @@ class Design:
         Of the top module of Verilog files, as Yosys reads constants.
     clock : str
         Port of its one clock.
+    booth : bool
+        Let Yosys make Booth multipliers of ``*``.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Design:
     breakdown: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     clock: str = "clk"
+    booth: bool = False
 
     def verilog(self) -> str:
         """Its Verilog."""
@@ -83,7 +86,7 @@ def design_of(owner: Priced, part: Part, settings: Mapping[str, object], name: s
     config = owner.Config(**settings) if owner.Config else None
     size = part.size(config)
     return Design(name or f"{owner.name}_{part.name}", owner.name, part.kind, part.title, lambda: part.make(config),
-                  part.macs(config), size if name else describe_config(size, config), part.breakdown)
+                  part.macs(config), size if name else describe_config(size, config), part.breakdown, booth=part.booth)
 
 
 def _measured(owner: Priced) -> list[Design]:

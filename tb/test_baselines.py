@@ -8,14 +8,15 @@ built in. Every beat is a cycle; four beats with operands and four without take 
 
 import numpy as np
 import pytest
-from amaranth.hdl import Const, Module
+from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from subbyte.golden.floating import fused_multiply_add
 from subbyte.hdl.floating import Float32
 from subbyte.hdl.pipeline import delay
-from subbyte.pe.textbook import TernaryTree, TunedIntegerMac, XnorPopcount
+from subbyte.pe.textbook import IntegerArray, TernaryArray, TernaryTree, TunedIntegerMac, XnorPopcount
+from subbyte.pe.textbook.arrays import IntegerDot
 from subbyte.pe.textbook.floating import FusedMultiplyAdd
 from subbyte.sim.stream_model import StreamModel
 from subbyte.synth.designs import designs
@@ -40,6 +41,17 @@ class WithoutUnit(TernaryTree):
 
     def _terms(self, activations, weights):
         return [*super()._terms(activations, weights)][:self.lanes]
+
+
+class FirstLost(IntegerArray):
+    """Fault: no sum starts anew."""
+
+    class DOT(IntegerDot):
+        """Of the elements."""
+
+        def elaborate(self, platform):
+            self.first = Const(0, 1)
+            return super().elaborate(platform)
 
 
 class Xor(XnorPopcount):
@@ -72,14 +84,20 @@ class WithoutMark(FusedMultiplyAdd):
 
 
 MEASURED = {design.name.removeprefix("baseline_"): design.source() for design in designs(["baselines"])}
-FAULTY = {"wrong_signs": WrongSigns(4, 4), "without_unit": WithoutUnit(), "xor": Xor()}
+ARRAYS = {"int4_array": IntegerArray(2, 3, 16, 4, 4, 4), "int8_array": IntegerArray(2, 3, 8, 8, 8, 2),
+          "ternary_array": TernaryArray(1, 2)}
+"""Of small shapes."""
+
+
+FAULTY = {"first_lost": FirstLost(2, 3, 16, 4, 4, 4), "wrong_signs": WrongSigns(4, 4), "without_unit": WithoutUnit(),
+          "xor": Xor()}
 ADDERS = {
     **{f"w{bits}_stages{stages}": FusedMultiplyAdd(bits, stages=stages)
        for bits, stages in ((3, 1), (4, 2), (4, 3), (8, 5))},
     **{f"fp32_w{bits}": FusedMultiplyAdd(bits, Float32) for bits in (4, 8)},
     "without_sticky": WithoutSticky(), "without_fill": WithoutFill(), "without_mark": WithoutMark(),
 }
-UNITS = MEASURED | FAULTY | ADDERS
+UNITS = MEASURED | ARRAYS | FAULTY | ADDERS
 
 
 def result(unit):
@@ -113,6 +131,13 @@ class Units(wiring.Component):
     def _given(self, m, unit):
         given = self.operands.payload
         match unit:
+            case TernaryArray():
+                weights = given.ternary
+                turned = Cat(weights.bit_select(i, 2) for i in reversed(range(0, len(weights), 2)))
+                return {"activations": given.bits, "weights": Cat(weights, turned), "first": given.start}
+            case IntegerArray():
+                activations = given.bits[:128] & given.enable.replicate(128)
+                return {"activations": activations, "weights": given.bits[128:320], "first": given.start}
             case TernaryTree():
                 return {"activations": given.bits, "weights": given.ternary, "first": given.start}
             case XnorPopcount():
@@ -137,7 +162,8 @@ def run(model, fields):
     bits, results, start = np.unpackbits(output, axis=1, bitorder="little"), {}, 0
     for name, unit in UNITS.items():
         width = len(result(unit))
-        results[name] = signed(bits[:, start:start + width])
+        of_unit = bits[:, start:start + width]
+        results[name] = signed(of_unit.reshape(BEATS, -1, len(unit.acc[0][0])) if isinstance(unit, IntegerArray) else of_unit)
         start += width
     return results
 
@@ -184,6 +210,20 @@ def expected_mac(sums, bits):
     return running(np.where(start, 0, WORKING * signed(given[:, :bits]) * signed(given[:, 16:16 + bits])), start)
 
 
+def expected_array(sums, lanes, bits):
+    """Of two rows and three columns."""
+    given, _, start, _ = sums
+    a, w = (signed(given[:, part].reshape(BEATS, -1, lanes, bits)) for part in (slice(128), slice(128, 320)))
+    products = np.einsum("brl,bcl->brc", a, w).reshape(BEATS, -1) * WORKING[:, None]
+    return np.stack([running(of_one, start) for of_one in products.T], axis=1)
+
+
+def expected_ternary_array(sums):
+    given, weight, start, _ = sums
+    a = signed(given.reshape(BEATS, 64, 8))
+    return np.stack([running((a * w).sum(1), start) for w in (weight, weight[:, ::-1])], axis=1)
+
+
 def expected_ternary(sums):
     given, weight, start, _ = sums
     return running((signed(given.reshape(BEATS, 64, 8)) * weight).sum(1), start)
@@ -204,11 +244,19 @@ def test_ternary_tree(sums):
     check(sums[-1]["ternary_tree"], expected_ternary(sums), RESTING)
 
 
+@pytest.mark.parametrize("name, expected", [
+    ("int4_array", lambda sums: expected_array(sums, 16, 4)), ("int8_array", lambda sums: expected_array(sums, 8, 8)),
+    ("ternary_array", expected_ternary_array)])
+def test_array(sums, name, expected):
+    np.testing.assert_array_equal(sums[-1][name][RESTING], expected(sums)[RESTING])
+
+
 def test_xnor_popcount(sums):
     check(sums[-1]["xnor_popcount"], expected_xnor(sums), RESTING)
 
 
 @pytest.mark.parametrize("fault, expected", [
+    ("first_lost", lambda sums: expected_array(sums, 16, 4)),
     ("wrong_signs", lambda sums: expected_mac(sums, 4)), ("without_unit", expected_ternary), ("xor", expected_xnor)])
 def test_sums_detect(sums, fault, expected):
     assert (sums[-1][fault] != expected(sums))[RESTING].any()

@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from subbyte.golden.bitmod import BitModConfig
+from subbyte.golden.bitmod import BitModConfig, values_of
+from subbyte.golden.bitmod.config import DENSE_SPECIAL_MAGNITUDES
 from subbyte.golden.bitmod.formats import Format
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.tb.bitmod_dense_tops import Fault, FaultyEngine
 from subbyte.tb.engine_bench import Case, EngineBench, shell_errors, spoil
 from subbyte.tb.faults import check_faults
 from subbyte.tb.test_bitmod import BITMOD, engine_cases, random_activations, random_weight
+from subbyte.top.bitmod_textbook import TextbookEngine
 
 CONFIGS = {
     "all_formats": BitModConfig(rows=2, cols=4, lanes=4, group_size=32, drain=2, form="dense"),
@@ -43,6 +45,13 @@ def test_engine_under_cocotb():
     bench.check_cocotb(engine_cases(bench.config, np.random.default_rng(seed)), seed)
 
 
+def test_textbook():
+    """The array that the form is compared with gives the same numbers."""
+    config = BitModConfig(rows=2, cols=2, lanes=16, group_size=64, formats=(Format.INT4,), drain=1, form="dense")
+    seed = resolve_seed()
+    EngineBench(BITMOD, config, TextbookEngine).check(engine_cases(config, np.random.default_rng(seed)), seed)
+
+
 def test_extremes():
     """Full groups of the largest numbers of one sign, beside small groups, in every format."""
     config, seed = CONFIGS["all_formats"], resolve_seed()
@@ -57,6 +66,45 @@ def test_extremes():
             values = np.full_like(qweight.values, lowest)
             full = replace(qweight, values=values, codes=(values & (255 if fmt == "int8" else 15)).astype(np.uint8))
             assert bench.problems(Case(f"{fmt}, lowest", BITMOD.product(x, full, config)), seed) == []
+
+
+def weight_of_all_codes(fmt, config):
+    """Each code of a format in each lane; the columns' selectors differ."""
+    bits, name = fmt.bits, f"bitmod-{fmt.name.lower()}" if fmt.is_float else fmt.name.lower()
+    i = np.arange(config.lanes << bits)
+    codes = np.stack([(i + i // (1 << bits) + column) % (1 << bits) for column in range(config.cols)]).astype(np.uint8)
+    weight = random_weight(np.random.default_rng(bits), *codes.shape, [name], config.group_size)
+    selectors = np.broadcast_to(np.arange(config.cols)[:, None] % 4 * fmt.is_float, weight.selectors.shape).astype(np.uint8)
+    values = values_of(codes, weight.group_fmts, selectors, config.group_size, weight.special_values)
+    return replace(weight, codes=codes, selectors=selectors, values=values)
+
+
+def test_every_code():
+    """Each code of each format with each selector in each lane, against activations of all kinds, NaN payloads among them."""
+    config, seed = CONFIGS["all_formats"], resolve_seed()
+    bench, rng = EngineBench(BITMOD, config), np.random.default_rng(seed)
+    for fmt in config.formats:
+        qweight = weight_of_all_codes(fmt, config)
+        x = random_activations(rng, config.rows, qweight.shape[1])
+        assert bench.problems(Case(fmt.name, BITMOD.product(x, qweight, config)), seed) == []
+        x[:, ::7] = rng.choice(np.array([0x7C00, 0xFC00, 0x7C01, 0xFE55, 0x7FFF], np.uint16), x[:, ::7].shape).view(np.float16)
+        assert bench.problems(Case(f"{fmt.name}, NaN", BITMOD.product(x, qweight, config)), seed) == []
+
+
+def test_every_special_value():
+    """Each that a register takes, written during the first group, which adds nothing."""
+    config, seed = CONFIGS["all_formats"], resolve_seed()
+    bench, x = EngineBench(BITMOD, config), random_activations(np.random.default_rng(seed), 2, 64)
+    x[:, : config.group_size] = 0
+    qweight = weight_of_all_codes(Format.FP4, config)
+    for value in sorted({sign * magnitude for magnitude in DENSE_SPECIAL_MAGNITUDES for sign in (1, -1)}):
+        own = (*config.special_fp4[:2], value, config.special_fp4[3])
+        written = replace(config, special_fp4=own)
+        special = {**qweight.special_values, Format.FP4: own}
+        values = values_of(qweight.codes, qweight.group_fmts, qweight.selectors, config.group_size, special)
+        product = BITMOD.product(x, replace(qweight, special_values=special, values=values), written)
+        word = value & 63 | 2 << 6 | 1 << 8 | 1 << 9
+        assert bench.problems(Case(f"special value {value}", product), seed, hold={"special_values": word}) == []
 
 
 def test_faults_are_detected():

@@ -55,6 +55,8 @@ class BitModDenseCore(Core):
     """
 
     CONFIG = BitModConfig
+    ROW_EDGE, COLUMN_EDGE, ELEMENT = RowEdge, ColumnEdge, Element
+    """Classes of its parts."""
 
     def __init__(self, config: BitModConfig):
         special = bool(config.float_formats)
@@ -106,7 +108,7 @@ class BitModDenseCore(Core):
 
     def _place_edge(self, m, platform, c, controls, special, starts):
         """The edge of a column."""
-        edge = place(m, platform, f"column_edge_{c}", "column_edge", ColumnEdge, self.config)
+        edge = place(m, platform, f"column_edge_{c}", "column_edge", self.COLUMN_EDGE, self.config)
         m.d.comb += [
             edge.codes.eq(self.weights.codes[c]),
             edge.format.eq(self.weights.format),
@@ -124,7 +126,7 @@ class BitModDenseCore(Core):
         """A dequantizer of a column and the elements that it serves."""
         above = 0
         for r in reversed(part.rows):
-            element = place(m, platform, f"element_{r}_{c}", "element", Element, self.config)
+            element = place(m, platform, f"element_{r}_{c}", "element", self.ELEMENT, self.config)
             m.d.comb += [
                 element.multiples.eq(rows[r].multiples),
                 element.legs.eq(edge.legs),
@@ -178,7 +180,7 @@ class BitModDenseCore(Core):
         edges = []
         is_float = Cat(self.weights.format == fmt.value for fmt in self.config.float_formats).any()
         for r in range(self.config.rows):
-            edge = place(m, platform, f"row_edge_{r}", "row_edge", RowEdge, self.config)
+            edge = place(m, platform, f"row_edge_{r}", "row_edge", self.ROW_EDGE, self.config)
             m.d.comb += [
                 edge.beat.eq(self.activations.data[r]),
                 edge.group_exponent.eq(self.activations.exponents[r]),

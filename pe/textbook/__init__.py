@@ -18,8 +18,9 @@ TMAC/s/mm2 (``subbyte area baselines --liberty ...``), beside published or earli
 * 256-lane XNOR and population count: 19.5 and 84, against 17.5 and 27 in one stage.
 """
 
+from .arrays import IntegerArray, TernaryArray
 from .floating import DequantizeFma
 from .integer import IntegerMac, TunedIntegerMac
 from .reduction import TernaryTree, XnorPopcount
 
-__all__ = ["DequantizeFma", "IntegerMac", "TernaryTree", "TunedIntegerMac", "XnorPopcount"]
+__all__ = ["DequantizeFma", "IntegerArray", "IntegerMac", "TernaryArray", "TernaryTree", "TunedIntegerMac", "XnorPopcount"]

@@ -32,6 +32,9 @@ class _Reduction(wiring.Component):
       contribute nothing leave the sum alone.
     """
 
+    OPERAND_REGISTERS = 1
+    """Ranks in front of the sum; none where operands are shared and stand in registers elsewhere."""
+
     def __init__(self, operands, terms, accumulator_bits, budget):
         self._heap = BitHeap(terms, width=accumulator_bits, rows=2, budget=budget, register_output=True)
         self._accumulator = ShiftAccumulator(accumulator_bits, accumulator_bits, max_shift=0, operand_rows=2)
@@ -40,19 +43,20 @@ class _Reduction(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from operands to the whole sum that includes them."""
-        return 1 + self._heap.latency + self._accumulator.latency
+        return self.OPERAND_REGISTERS + self._heap.latency + self._accumulator.latency
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.heap = heap = self._heap
         m.submodules.accumulator = accumulator = self._accumulator
-        activations, weights = delay(m, self.activations, 1, "activations"), delay(m, self.weights, 1, "weights")
+        activations, weights = (delay(m, operand, self.OPERAND_REGISTERS, name) for name, operand in
+                                (("activations", self.activations), ("weights", self.weights)))
         for index, bits in enumerate(self._terms(activations, weights)):
             m.d.comb += heap.terms[index].eq(bits)
         m.d.comb += [
             accumulator.operand[0].eq(heap.addends[0].as_signed()),
             accumulator.operand[1].eq(heap.addends[1].as_signed()),
-            accumulator.first.eq(delay(m, self.first, 1 + heap.latency, "first")),
+            accumulator.first.eq(delay(m, self.first, self.OPERAND_REGISTERS + heap.latency, "first")),
             self.acc.eq(accumulator.value),
         ]
         return m
