@@ -130,13 +130,14 @@ def _row(study, folder, bits, method, control, windows):
     run = study.run(bits, method, control)
     kept = folder / f"{run.name.replace(', ', '-').replace(' ', '-')}.json"
     figures = json.loads(kept.read_text()) if kept.exists() else {}
+    folder.mkdir(parents=True, exist_ok=True)
     if "layers" not in figures:
         figures |= study.errors(run)
+        save_figures(kept, figures)
     if windows and figures.get("windows") != windows:
         measured = study.run(bits, method, control).measure(study.model, study.windows(windows))
         figures |= {"windows": windows, "perplexity": measured["perplexity"], "losses": measured["losses"]}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_figures(kept, figures)
+        save_figures(kept, figures)
     return run.name, figures
 
 
