@@ -11,11 +11,12 @@ JOBS        ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 # Which tests, by words of their names: T=engine.
 T           ?=
 
-# Of `make perplexity`: the test split of WikiText-2, tokenized, with <unk>.
+# Of `make perplexity` and `make quantizers`: the test split of WikiText-2, tokenized, with <unk>.
 TEXT        ?=
 
-# Options of `make bench`.
+# Options of `make bench`, of `make quantizers`.
 BENCH       ?=
+QUANTIZERS  ?=
 
 # Of `make fpga`: schemes (without: all), devices or a board, and further options.
 SCHEME      ?=
@@ -32,7 +33,7 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long formal verilog lint model bench perplexity area area-check fpga report figures docs clean tools
+.PHONY: help demo test test-long formal verilog lint model bench perplexity quantizers area area-check fpga report figures docs clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -67,6 +68,9 @@ bench: tools $(INSTALLED)  ## measure what README.md states: accuracy, utilizati
 
 perplexity: tools $(INSTALLED)  ## compare perplexities with recorded ones: TEXT=wikitext2-test.txt (four hours of a processor)
 	@$(RUN) subbyte.cli.perplexities $(TEXT)
+
+quantizers: tools $(INSTALLED)  ## compare quantizers of binary codes with uniform weights: TEXT=wikitext2-test.txt (QUANTIZERS=--help)
+	@$(RUN) subbyte.cli.quantizers $(TEXT) $(QUANTIZERS)
 
 area: tools $(INSTALLED)  ## what every design costs, in gate equivalents (LIBERTY="FILE..." in um2 of a cell library)
 	@$(RUN) subbyte.cli area $(foreach file,$(LIBERTY),--liberty $(file)) --json build/area.json

@@ -109,6 +109,11 @@ class _Run:
         self._weights += weight.size
         self._bits += weight.size * bits
 
+    @property
+    def totals(self):
+        """Bits a weight and error of all layers so far."""
+        return {"bits_per_weight": self._bits / self._weights, "error": _share(self._squares)}
+
     def measure(self, model, windows):
         """The figures of a run."""
         started, worked = time.perf_counter(), time.process_time()
@@ -117,8 +122,7 @@ class _Run:
         spread = result.losses.std(ddof=1) / np.sqrt(len(result.losses)) if len(result.losses) > 1 else None
         return {"format": self.name, "activations": self.how, "perplexity": result.value, "loss": result.loss,
                 "loss_standard_error": spread, "losses": result.losses.tolist(), "predicted": result.predicted,
-                "bits_per_weight": self._bits / self._weights,
-                "error": _share(self._squares), "seconds": time.perf_counter() - started,
+                **self.totals, "seconds": time.perf_counter() - started,
                 "processor_seconds": time.process_time() - worked, "layers": self.layers}
 
 

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A column's dequantizer of bcq: a plane's sum a cycle, all rows in turn; and its output unit."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.bcq import BcqConfig
 from ..golden.bcq.config import PRODUCT_STAGES, SCALE_EXPONENT_BITS
+from ..hdl.adders import add_chunks, ripple_chunks
 from ..hdl.bit_heap import BitHeap, Term, least_budget
 from ..hdl.floating import Float32, FloatAccumulate
 from ..hdl.pipeline import delay
@@ -106,9 +107,11 @@ class PlaneDequantizer(wiring.Component):
             rows += [plain & bit.replicate(len(plain)) for bit in bits] + [~plain & sign.replicate(len(plain)), sign]
             terms += [Term(len(plain), signed=True, weight=place, delay=0.5) for place in range(len(multiplier))]
             terms.append(Term(1, weight=len(bits)))
-        m.submodules.heap = heap = BitHeap(terms, width=config.product_bits, register_output=True,
-                                           budget=least_budget(terms, config.product_bits, PRODUCT_STAGES - 2))
+        m.submodules.heap = heap = BitHeap(terms, width=config.product_bits, rows=2, register_output=True,
+                                           budget=least_budget(terms, config.product_bits, PRODUCT_STAGES - 4, rows=2))
         m.d.comb += [heap.terms[number].eq(row) for number, row in enumerate(rows)]
-        product = Signal(signed(config.product_bits))
-        m.d.comb += product.eq(delay(m, heap.sum, PRODUCT_STAGES - 1 - heap.latency, "product"))
+        addends = [delay(m, row, PRODUCT_STAGES - 3 - heap.latency, f"row_{index}") for index, row in enumerate(heap.addends)]
+        added = {name: delay(m, value, 1, name) for name, value in add_chunks(*addends, Const(0, 1)).items()}
+        product = Signal(signed(config.product_bits), reset_less=True)
+        m.d.sync += product.eq(ripple_chunks(added["parts"], Const(0, 1), added["carries"], added["ones"]))
         return product

@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from .pipeline import delay
 from .target import is_fpga
 
-__all__ = ["CHUNK", "add_chunks", "carry_save", "carry_select_add", "ripple_chunks", "split_add"]
+__all__ = ["CHUNK", "add_chunks", "carry_save", "carry_select_add", "chunks_of_ones", "ripple_chunks", "split_add"]
 
 CHUNK = 8
 """Bits of the chunks of :func:`add_chunks` and :func:`ripple_chunks`."""
@@ -79,6 +79,11 @@ def carry_select_add(m, a: Value, b: Value, block: int = 4, *, platform=None) ->
     return Cat(sums)
 
 
+def chunks_of_ones(value: Value) -> Value:
+    """Which chunks of a number hold ones alone: they hand on a carry."""
+    return Cat(value[low:low + CHUNK].all() for low in range(0, len(value), CHUNK))
+
+
 def ripple_chunks(value, carry, carries=None, ones=None, size=CHUNK):
     """Add a carry, and those that chunks of the value have handed on; a chunk of ones hands on its own.
 
@@ -92,7 +97,7 @@ def ripple_chunks(value, carry, carries=None, ones=None, size=CHUNK):
         One bit to add.
     carries, ones : Value or None
         What the chunks of two numbers hand on by themselves, and whether they pass on a carry; None for one
-        number.
+        number, whose chunks that do (:func:`chunks_of_ones`) may be given.
     """
     total = []
     for index, low in enumerate(range(0, len(value), size)):

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from .adders import add_chunks, ripple_chunks
+from .adders import add_chunks, chunks_of_ones, ripple_chunks
 from .float_format import Float32, exponent_bias, field_widths, round_up
 
 __all__ = ["FloatAccumulate"]
@@ -46,7 +46,7 @@ class FloatAccumulate(wiring.Component):
     operands : int
         The most operands that one sum takes.
     stages : int
-        Pipeline ranks, from 1 to 6. The last one holds the result.
+        Pipeline ranks, from 1 to 7. The last one holds the result.
     float_format : :class:`amaranth.lib.data.Struct`
         Format of the sum.
 
@@ -84,6 +84,7 @@ class FloatAccumulate(wiring.Component):
         4: {"chunks", "block", "fine", "round"},
         5: {"align", "chunks", "block", "fine", "round"},
         6: {"align", "chunks", "add", "block", "fine", "round"},
+        7: {"align", "chunks", "add", "block", "coarse", "up", "ones", "round"},
     }
     _round_up = staticmethod(round_up)
     _FINE = 3  # exponent bits by which the operand is shifted in the first step, unless there are fewer
@@ -183,8 +184,11 @@ class FloatAccumulate(wiring.Component):
             kept, exponent, sticky, negative, sign = step(
                 name, kept=kept, exponent=exponent, sticky=sticky, negative=negative, sign=sign)
         magnitude, = step("magnitude", magnitude=kept ^ negative.replicate(len(kept)))
+        packed, ones = Cat(magnitude[1:self._fraction + 1], exponent), None
         up, = step("up", up=self._round_up(magnitude, sticky, negative))
-        packed = ripple_chunks(Cat(magnitude[1:self._fraction + 1], exponent), up)
+        if self._stages == max(self._RANKS):
+            packed, ones, sign = step("ones", packed=packed, ones=chunks_of_ones(packed), sign=sign)
+        packed = ripple_chunks(packed, up, ones=ones)
         result, = step("round", result=Cat(packed, sign))
         m.d.comb += self.sum_out.as_value().eq(result)
         return m

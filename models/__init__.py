@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole language models in NumPy, so that formats and engines meet the activations and the text of a real one."""
 
-from .capture import PREFIX, Reading, activations, inputs_of, read_tokens
+from .capture import PREFIX, Reading, activations, inputs_of, mean_products, mean_squares, read_tokens
 from .decoder import LINEARS, Site, forward, hidden, logits, plain
 from .files import Config, Model, open_model
 from .perplexity import TEXT, WINDOW, Perplexity, perplexity, windows
@@ -11,5 +11,6 @@ from .uniform import Uniform
 
 __all__ = [
     "LINEARS", "PREFIX", "TEXT", "WINDOW", "Config", "Model", "Perplexity", "Reading", "Site", "Uniform", "activations",
-    "forward", "hidden", "inputs_of", "logits", "open_model", "open_tokenizer", "perplexity", "plain", "read_tokens", "windows",
+    "forward", "hidden", "inputs_of", "logits", "mean_products", "mean_squares", "open_model", "open_tokenizer", "perplexity",
+    "plain", "read_tokens", "windows",
 ]

@@ -4,6 +4,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from .files import Model, open_model
 from .perplexity import TEXT
 from .tokenizer import open_tokenizer
 
-__all__ = ["PREFIX", "Reading", "activations", "inputs_of", "read_tokens"]
+__all__ = ["PREFIX", "SHARED", "Reading", "activations", "inputs_of", "mean_products", "mean_squares", "read_tokens"]
 
 PREFIX = "model:"
 """What a reading in words begins with."""
@@ -92,6 +93,40 @@ def inputs_of(model: Model, tokens: np.ndarray, sites: Iterable[Site]) -> dict[S
 
     hidden(model, np.asarray(tokens)[None], layer, blocks=max(site.block for site in sites) + 1)
     return {site: found[site] for site in sites}
+
+
+def mean_squares(model: Model, windows: np.ndarray) -> dict[Site, np.ndarray]:
+    """Mean square of each input of each linear layer, float64 [K], when the model reads windows of tokens [W, T]."""
+    return _means(model, windows, lambda x: np.square(x, dtype=np.float64).sum(axis=0))
+
+
+def mean_products(model: Model, windows: np.ndarray) -> dict[Site, np.ndarray]:
+    """Likewise of each pair of inputs, float64 [K, K]: an error ``e`` of a row of weights makes one of ``e @ this @ e``."""
+    return _means(model, windows, lambda x: (x.T @ x).astype(np.float64))
+
+
+SHARED = {"attn_k": "attn_q", "attn_v": "attn_q", "ffn_up": "ffn_gate"}
+"""Layers whose input is another's."""
+
+
+def _means(model, windows, of):
+    """Over all tokens, of what ``of`` makes of the inputs [T, K] of a window."""
+    found, lock = {}, threading.Lock()
+
+    def layer(site, weight):
+        product = plain(site, weight)
+
+        def add(x):
+            part = of(x) / np.size(windows)
+            with lock:  # windows go through a block side by side
+                found[site] = found.get(site, 0) + part
+            return product(x)
+
+        return product if site.name in SHARED else add
+
+    hidden(model, windows, layer)
+    return found | {Site(block, name): found[Site(block, same)]
+                    for block in range(model.config.blocks) for name, same in SHARED.items()}
 
 
 def activations(path: str | os.PathLike, tensor: str, reading: Reading | str = PREFIX, count: int | None = None) -> np.ndarray:

@@ -104,7 +104,7 @@ class KeyDecoder(wiring.Component):
     valid : In(1)
         Otherwise nothing is read.
     first, capture : In(1)
-        The count starts anew, a cycle after ``keys``; it is kept for the visits, another cycle later.
+        The count starts anew with these ``keys``; it is kept for the visits, a cycle after the last ones.
     twice : In(1)
         With ``first``, where planes merge: the count is doubled instead.
     keys : Out(ArrayLayout(Keys, tables))
@@ -136,9 +136,11 @@ class KeyDecoder(wiring.Component):
         m.d.comb += self.keys.eq(delay(m, decoded, EDGE_STAGES, "keys"))
         count = delay(m, sum(key.negate for key in self.keys), 1, "count")
         total, kept = Signal.like(self.negations, reset_less=True), Signal.like(self.negations, reset_less=True)
-        started = Mux(self.twice, total << 1, 0) if self.config.merges else 0
-        m.d.sync += total.eq(Mux(self.first, started, total) + count)
-        with m.If(self.capture):
+        first, capture = (delay(m, value, 1, name, reset=True) for name, value in
+                          (("first", self.first), ("capture", self.capture)))
+        started = Mux(delay(m, self.twice, 1, "twice", reset=True), total << 1, 0) if self.config.merges else 0
+        m.d.sync += total.eq(Mux(first, started, total) + count)
+        with m.If(capture):
             m.d.sync += kept.eq(total)
         m.d.comb += self.negations.eq(kept)
         return m
@@ -155,11 +157,11 @@ class BcqElement(wiring.Component):
     tables, keys : In
         Of the row's edge, of the column's.
     first : In(1)
-        The sum starts anew; a cycle later.
+        The sum starts anew with these tables.
     twice : In(1)
         With ``first``, where planes merge: the sum is doubled instead.
     capture : In(1)
-        The chain takes the sum; otherwise what comes from above.
+        A cycle after the last tables: the chain takes the sum; otherwise what comes from above.
     above : In(chain_bits(config.accumulator_bits))
     below : Out
         Likewise: the sum, less the negations, and above it the saved carries (:mod:`subbyte.hdl.saved_carry`).
@@ -186,11 +188,12 @@ class BcqElement(wiring.Component):
             m.d.comb += heap.terms[number].eq(self._read(self.tables[number], self.keys[number]))
         rows = [Signal(width, name=f"row_{i}", reset_less=True) for i in range(2)]
         m.d.sync += [row.eq(addend) for row, addend in zip(rows, heap.addends, strict=True)]
-        if config.merges:
-            total = saved_carry_sum(m, rows, self.first & ~self.twice, self.twice)
-        else:
-            total = saved_carry_sum(m, rows, self.first)
-        m.d.sync += self.below.eq(Mux(self.capture, total, self.above))
+        # Controls of the whole array end in flip-flops of each element: the buffers before them have a cycle of their own.
+        first, capture = (delay(m, value, 1, name, reset=True) for name, value in
+                          (("first", self.first & ~self.twice if config.merges else self.first), ("capture", self.capture)))
+        doubled = [delay(m, self.twice, 1, "twice", reset=True)] if config.merges else []
+        total = saved_carry_sum(m, rows, first, *doubled)
+        m.d.sync += self.below.eq(Mux(capture, total, self.above))
         return m
 
     def _read(self, table, key):
@@ -245,10 +248,10 @@ class BcqPE(wiring.Component):
         m.submodules.row = row = TableEdge(self.config)
         m.submodules.keys = keys = KeyDecoder(self.config)
         m.submodules.element = element = BcqElement(self.config)
-        first = delay(m, self.valid & self.first, EDGE_STAGES + 1, "first", reset=True)
+        first = delay(m, self.valid & self.first, EDGE_STAGES, "first", reset=True)
         if self.config.merges:
-            twice = delay(m, self.valid & self.first & self.twice, EDGE_STAGES + 1, "twice", reset=True)
-        capture = delay(m, self.valid & self.last, EDGE_STAGES + MAC_STAGES, "capture", reset=True)
+            twice = delay(m, self.valid & self.first & self.twice, EDGE_STAGES, "twice", reset=True)
+        capture = delay(m, self.valid & self.last, EDGE_STAGES + MAC_STAGES - 1, "capture", reset=True)
         m.d.comb += [
             row.beat.eq(self.beat),
             row.group_exponent.eq(self.group_exponent),
@@ -260,7 +263,7 @@ class BcqPE(wiring.Component):
             *(part.first.eq(first) for part in (keys, element)),
             *([part.twice.eq(twice) for part in (keys, element)] if self.config.merges else []),
             *(part.capture.eq(capture) for part in (keys, element)),
-            self.done.eq(delay(m, capture, 2, "done", reset=True)),
+            self.done.eq(delay(m, capture, 3, "done", reset=True)),
         ]
         m.d.sync += self.sum.eq(resolve(element.below, self.config.accumulator_bits) + keys.negations)
         return m

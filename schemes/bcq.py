@@ -48,9 +48,9 @@ class Bcq(Scheme):
             return method == "uniform" and int(bits) <= config.planes
         return int(bits) + (method != "alternating") <= config.planes
 
-    def quantize(self, weight, fmt, config):
+    def quantize(self, weight, fmt, config, importance=None):
         bits, _, method = fmt.removeprefix("bcq").partition("-")
-        return bcq.quantize(weight, int(bits), config.group_size, method or "grid")
+        return bcq.quantize(weight, int(bits), config.group_size, method or "grid", importance=importance)
 
     def take(self, tensor, fmt, config):
         """As it is: planes of the codes' bits, an offset for zero points and minima."""

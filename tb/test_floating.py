@@ -89,7 +89,7 @@ class FlushToZero(FloatScale):
 
 SMALL = {"operand_width": 4, "exponent_max": 5, "bias": -3, "operands": 4, "float_format": Float8}
 ACCUMULATE = {
-    **{f"small_{stages}": FloatAccumulate(**SMALL, stages=stages) for stages in range(1, 7)},
+    **{f"small_{stages}": FloatAccumulate(**SMALL, stages=stages) for stages in range(1, 8)},
     "small_truncating": Truncating(**SMALL),
     "small_without_sticky": WithoutSticky(**SMALL),
     "small_without_unit": WithoutUnit(**SMALL),
@@ -227,7 +227,7 @@ def small_sums(model):
     return vectors, run(model, *vectors.T), np.array(expected, np.uint64)
 
 
-@pytest.mark.parametrize("stages", range(1, 7))
+@pytest.mark.parametrize("stages", range(1, 8))
 def test_small_accumulate(small_sums, stages):
     vectors, results, expected = small_sums
     assert len(vectors) > 8000
@@ -377,7 +377,7 @@ def test_near_ties(model, name, dtype):
 
 @pytest.mark.parametrize("error, message, parameters", [
     (TypeError, "operand_width must be an integer, not 2.5", {"operand_width": 2.5}),
-    (ValueError, "stages must be between 1 and 6, not 7", {"stages": 7}),
+    (ValueError, "stages must be between 1 and 7, not 8", {"stages": 8}),
     (ValueError, "exponent_max must be between 3 and 254, not 2", {"exponent_min": 3, "exponent_max": 2}),
     (ValueError, "operands must be between 1 and 8388608, not 0", {"operands": 0}),
     (ValueError, "exponent fields of sums must be between 17 and 254, not from 16 to", {"bias": -112}),

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte import cli, models
-from subbyte.cli import perplexities
+from subbyte.cli import perplexities, quantizers
 from subbyte.schemes import engines, scheme
 from subbyte.tests.small_models import write_gguf
 from subbyte.tests.test_models import sentence_piece
@@ -103,3 +103,28 @@ def test_rows_beside_recorded_ones(model, tmp_path, monkeypatch):
     assert done.exit_code == 0 and f"| {figures['perplexity'] * 1.002:,.2f} | -0.20% |" in done.output
     done = CliRunner().invoke(perplexities.main, ["none.txt"])
     assert done.exit_code == 1 and "none.txt: no such text file" in done.output
+
+
+def test_quantizers_beside_uniform_weights(model, tmp_path, monkeypatch):
+    """A row each; uniform weights are 1 of themselves; nothing is measured twice; the text that calibrates is refused."""
+    monkeypatch.setattr(quantizers, "fetch_model", lambda folder: model)
+    monkeypatch.setattr(quantizers, "build_root", lambda: tmp_path)
+    monkeypatch.setattr(models, "WINDOW", 64)
+    monkeypatch.setattr(quantizers, "CALIBRATED", 1)
+    monkeypatch.setattr(quantizers, "TRIED", 1)
+    text = tmp_path / "t.txt"
+    text.write_text(models.TEXT.read_text()[5000:5400])
+    done = CliRunner().invoke(quantizers.main, [str(text), "--bits", "3", "--windows", "1"])
+    assert done.exit_code == 0, done.output
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == [f"bcq3 {method}" for method in quantizers.METHODS] and rows[0][3:6] == ["1.000"] * 3
+    assert all(float(row[7].replace(",", "")) > 1 for row in rows)
+    kept = tmp_path / "quantizers" / "bcq3-calibrated-off-the-grid.json"
+    options = [str(text), "--bits", "3", "--method", "calibrated", "--control"]
+    assert CliRunner().invoke(quantizers.main, options).exit_code == 0
+    figures = json.loads(kept.read_text())
+    assert figures["layers"] != json.loads((kept.parent / "bcq3-calibrated.json").read_text())["layers"]
+    monkeypatch.delattr(models, "mean_products")
+    assert CliRunner().invoke(quantizers.main, options).exit_code == 0
+    done = CliRunner().invoke(quantizers.main, [str(models.TEXT)])
+    assert done.exit_code == 1 and "must not be the text that calibrates" in done.output

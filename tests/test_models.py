@@ -53,6 +53,18 @@ def smollm2():
     return models.open_model(path)
 
 
+def test_means_of_inputs(files):
+    """Of squares and of products, over windows that stand by themselves; layers of one input have the same."""
+    model = models.open_model(files["llama2"][1])
+    windows = np.arange(3, 43).reshape(2, 20)
+    squares, products = models.mean_squares(model, windows), models.mean_products(model, windows)
+    assert len(squares) == len(products) == model.config.blocks * len(models.LINEARS)
+    for site in (models.Site(1, "ffn_down"), models.Site(0, "attn_k"), models.Site(1, "ffn_up")):
+        x = np.concatenate([inputs_of(model, window, [site])[site] for window in windows]).astype(np.float64)
+        np.testing.assert_allclose(products[site], x.T @ x / len(x), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(squares[site], np.diagonal(products[site]), rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", [0, 1], ids=["safetensors", "gguf"])
 @pytest.mark.parametrize("name", SMALL)
 def test_logits_are_those_of_transformers(files, name, kind):

@@ -90,16 +90,17 @@ class BcqCore(Core):
         m = Module()
         config, step = self.config, self.step
         starts = step.valid & step.first["pass"]
-        first = delay(m, starts, EDGE_STAGES + 1, "first", reset=True)
-        twice = delay(m, starts & ~step.first["group"], EDGE_STAGES + 1, "twice", reset=True) if config.merges else None
-        capture = delay(m, step.valid & step.last[config.timing.scaled], CAPTURE, "capture", reset=True)
+        first = delay(m, starts, EDGE_STAGES, "first", reset=True)
+        twice = delay(m, starts & ~step.first["group"], EDGE_STAGES, "twice", reset=True) if config.merges else None
+        captures = delay(m, step.valid & step.last[config.timing.scaled], CAPTURE - 1, "captures", reset=True)
+        capture = delay(m, captures, 1, "capture", reset=True)
         rows = self._place_rows(m, platform, starts)
         facts = self._keep_facts(m, rows, capture)
         visit = self._visits(m, capture)
         m.d.comb += self.done.eq(delay(m, visit[0] & facts.ends_tile, PlaneDequantizer.latency_of(config), "done", reset=True))
-        row_sum = self._sum_rows(m, platform, rows, first, capture) if config.merges else None
+        row_sum = self._sum_rows(m, platform, rows, first, captures) if config.merges else None
         for c in range(config.cols):
-            keys = self._place_keys(m, platform, c, first, twice, capture)
+            keys = self._place_keys(m, platform, c, first, twice, captures)
             dequant = place(m, platform, f"dequant_{c}", "dequant", PlaneDequantizer, config)
             m.d.comb += [
                 dequant.negations.eq(keys.negations),
@@ -119,7 +120,7 @@ class BcqCore(Core):
                     element.keys.eq(keys.keys),
                     element.first.eq(first),
                     *([element.twice.eq(twice)] if config.merges else []),
-                    element.capture.eq(capture),
+                    element.capture.eq(captures),
                     element.above.eq(above),
                     self.results[r][c].eq(dequant.results[r]),
                 ]

@@ -19,7 +19,7 @@ from .quantizer import MAX_BITS, NO_PLACE, SCALE_RANGE, QuantizedWeight, places_
 __all__ = ["EDGE_STAGES", "MAC_STAGES", "PRODUCT_STAGES", "SCALE_EXPONENT_BITS", "BcqConfig", "Scales", "check_operands",
            "scale_fields"]
 
-EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 4
+EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 5
 """Ranks of a row's edge: alignment, its rounding, sums of two, sums of ``mu``; of an element; of a dequantizer's product."""
 SCALE_EXPONENT_BITS = SCALE_RANGE.bit_length()
 """Of a scale."""
@@ -75,7 +75,7 @@ class BcqConfig(EngineConfig):
     form : "planes" or "uniform"
         A product for each plane, with an alpha of its own; or planes of weights ``2**i`` that elements merge, a product and an
         offset for each group.
-    sum_stages : 1 to 6
+    sum_stages : 1 to 7
         Pipeline stages of the sum over planes and groups.
     output_stages : 3 to 26
         Pipeline stages of the output scaler.
@@ -93,7 +93,7 @@ class BcqConfig(EngineConfig):
     drain: int = 4
     max_k: int = 16384
     form: str = "planes"
-    sum_stages: int = 6
+    sum_stages: int = 7
     output_stages: int = 4
 
     result = BINARY32
@@ -103,7 +103,7 @@ class BcqConfig(EngineConfig):
         for name in ("rows", "cols", "lanes", "drain", "max_k"):
             check_integer(name, getattr(self, name), 1)
         for name, low, high in (("mu", 2, 4), ("planes", 1, MAX_BITS + 1), ("scale_digits", 8, 24), ("guard_bits", 0, 13),
-                                ("sum_stages", 1, 6), ("output_stages", 3, 26)):
+                                ("sum_stages", 1, 7), ("output_stages", 3, 26)):
             check_integer(name, getattr(self, name), low, high)
         check_integer("group_size", self.group_size)
         check_choice("group_size", self.group_size, (32, 64, 128, 256), "32, 64, 128 or 256")
@@ -264,7 +264,7 @@ def scale_fields(qweight: QuantizedWeight, config: BcqConfig) -> Scales:
     if not config.merges:
         scales = alpha if offset is None else np.concatenate([alpha, offset], axis=2)
         return _in_units(config, scales, places_of(scales), None)
-    if (alpha != alpha[:, :, :1] * 2.0 ** np.arange(qweight.bits)).any():
+    if not qweight.uniform:
         raise ValueError("qweight.alpha must double from plane to plane for form 'uniform'; form 'planes' takes any")
     offset = np.zeros_like(alpha[:, :, :1]) if offset is None else offset
     places = np.maximum(places_of(alpha[:, :, :1]), places_of(offset) - config.planes)

@@ -80,10 +80,16 @@ class QuantizedWeight:
         return ((self.B > 0) << np.arange(self.bits)).sum(axis=2).astype(np.uint8)
 
     @property
+    def uniform(self) -> bool:
+        """Whether alphas double from plane to plane."""
+        return bool((self.alpha == self.alpha[:, :, :1] * 2.0 ** np.arange(self.bits)).all())
+
+    @property
     def bits_per_weight(self) -> float:
-        """Stored bits: planes, and 16 for each alpha and offset."""
-        stored = self.alpha.size + (0 if self.offset is None else self.offset.size)
+        """Stored bits: planes, and 16 for each alpha and offset; of uniform weights for one alpha a group."""
         n, k = self.shape
+        groups = n * self.alpha.shape[1]
+        stored = groups * ((1 if self.uniform else self.bits) + (self.offset is not None))
         return self.bits + 16 * stored / (n * k)
 
     def spread(self, groups: np.ndarray) -> np.ndarray:
