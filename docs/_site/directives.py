@@ -153,7 +153,7 @@ class Accuracy(Listing):
             first = cells[0].removeprefix(f"{one.name} ").partition(",")[0] if cells else ""
             if first in one.formats and len(cells) == 6:
                 found.append((f"{first}, activations {cells[1]}", "perplexity, SmolLM2-135M, WikiText-2", cells[3]))
-            elif first in one.formats and len(cells) == 5:
+            elif first in dict(one.arithmetic) and len(cells) == 5:
                 found.append((cells[0], "error of the engine on 42 layers: least .. median .. largest", cells[1]))
         return ("format", "what", "figure"), found
 
