@@ -111,7 +111,7 @@ def plot(rows):
             axes.plot(row.area, row.product, "o", color=colours[row.scheme])
             axes.annotate(f" {row.format}, {row.bits:.2g} bits", (row.area, row.product), fontsize=8, va="center")
     axes.set(xscale="log", yscale="log", xlabel="um2 per MAC/cycle of the array (Nangate45)", ylabel="rms error of the product")
-    axes.margins(x=0.25)
+    axes.margins(x=0.4)
     return figure
 
 
