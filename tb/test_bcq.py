@@ -130,6 +130,7 @@ def test_engine_faults(form):
     check_faults(problems, BcqFault)
 
 
+@pytest.mark.long
 def test_real_layers():
     """A slice of SmolLM2 in binary codes of 2 to 4 bits; the file's own Q4_1 blocks, as they are."""
     config, seed = BcqConfig(rows=2, cols=4, lanes=32, drain=2, group_size=32, scale_digits=24, max_k=1536), resolve_seed()

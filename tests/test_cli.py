@@ -196,7 +196,7 @@ def test_help_has_an_example_that_parses(run, command):
 @pytest.mark.parametrize("arguments, message", [
     (["verilog", "bitmot"], f"scheme must be one of {', '.join(engines())}, not 'bitmot' (did you mean bitmod?)"),
     (["verilog", "bitmod", "--part", "top"],
-     "part must be one of pe, mac, dequant, encoder, aligner, column_sum, scale, element, array, engine, not 'top'"),
+     f"part must be one of {', '.join(part.name for part in scheme('bitmod').parts)}, not 'top'"),
     (["verilog", "bitmod", "--name", "4x4"], "name must be a Verilog identifier, not '4x4'"),
     (["verilog", "bitmod", "--name", ""], "name must be a Verilog identifier, not ''"),
     (["verilog", "bitmod", "--set", "rows"], "--set must be KEY=VALUE, not 'rows'"),
