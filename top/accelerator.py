@@ -143,11 +143,14 @@ class StreamAccelerator(Accelerator):
     def elaborate(self, platform):
         m = Module()
         self._begin(m, self.registers.values.CONTROL.SOFT_RESET)
+        # A signal of its own: within `set`, which has INTERRUPT too, simulators see a loop.
+        self._causes = Signal(self.registers.set.ERRORS.shape())
+        m.d.comb += self.registers.set.ERRORS.eq(self._causes)
         job, running, halted = self._run_jobs(m)
         done = [self._feed(m, name, job, running, halted) for name in self.inputs]
         self._emit_outputs(m, running)
-        m.d.comb += [self.registers.set.ERRORS[name].eq(found) for name, found in self._engine_causes(m).items()]
-        m.d.comb += self.registers.set.ERRORS.KEEP.eq(Cat(*done).any())
+        m.d.comb += [self._causes[name].eq(found) for name, found in self._engine_causes(m).items()]
+        m.d.comb += self._causes.KEEP.eq(Cat(*done).any())
         return m
 
     def _run_jobs(self, m):
@@ -164,10 +167,10 @@ class StreamAccelerator(Accelerator):
             offered.m.eq(values.M.COUNT), offered.n.eq(values.N.COUNT), offered.beats.eq(values.BEATS.COUNT),
             jobs.w_data.eq(offered.as_value()),
             jobs.w_en.eq(start & ~empty & ~halted),
-            found.ERRORS.SIZE.eq(start & empty),
-            found.ERRORS.QUEUE.eq(start & ~empty & (~jobs.w_rdy | halted)),
+            self._causes.SIZE.eq(start & empty),
+            self._causes.QUEUE.eq(start & ~empty & (~jobs.w_rdy | halted)),
             found.INTERRUPT.DONE.eq(done),
-            found.INTERRUPT.ERROR.eq(found.ERRORS.as_value().any()),
+            found.INTERRUPT.ERROR.eq(self._causes.as_value().any()),
             status.STATUS.FULL.eq(~jobs.w_rdy),
             status.STATUS.HALTED.eq(halted),
         ]
@@ -197,7 +200,7 @@ class StreamAccelerator(Accelerator):
                     m.next = "idle"
             m.d.comb += status.STATUS.BUSY.eq((~fsm.ongoing("idle") | jobs.r_rdy) & ~halted)
         m.d.soft += status.STATUS.JOBS.eq(status.STATUS.JOBS + done)
-        m.d.soft += halted.eq(halted | Cat(found.ERRORS[name] for name in _HALTING).any())
+        m.d.soft += halted.eq(halted | Cat(self._causes[name] for name in _HALTING).any())
         self._count(m, "CYCLES", running)
         return job, running, halted
 
@@ -243,7 +246,7 @@ class StreamAccelerator(Accelerator):
             m.d.soft += words.eq(1)
         with m.Elif(taken):
             m.d.soft += words.eq(Mux(last, 1, words + 1))
-        m.d.comb += self.registers.set.ERRORS.LENGTH.eq(taken & (job.beats != 0) & (last != (words == job.beats)))
+        m.d.comb += self._causes.LENGTH.eq(taken & (job.beats != 0) & (last != (words == job.beats)))
 
     def _emit_outputs(self, m, running):
         """From the engine to the bus; the skid buffer is beyond the soft reset, so no beat is withdrawn.
