@@ -15,11 +15,11 @@ from rich.table import Table
 from ..schemes import priced
 from ..synth import asic, designs, results
 from ..synth.library import load_library
+from ..tools.settings import parse_settings
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
 from . import complete
 from .recorded import RecordedCommand, command_line
-from .settings import parse_settings
 
 __all__ = ["area"]
 

@@ -15,12 +15,12 @@ from ..hdl.target import ASIC, TARGETS
 from ..schemes import save, scheme
 from ..sim.cocotb_run import resolve_seed
 from ..sim.engine_run import EngineModel, rms
+from ..tools.settings import make_config
 from ..top import emit
 from . import complete, operands, whole_model
 from .figures import save_figures
 from .main import Failure
 from .recorded import RecordedCommand
-from .settings import make_config
 
 __all__ = ["activation_options", "operand_options", "quantize", "simulate", "verilog"]
 

@@ -81,7 +81,9 @@ def _packages():
     found = {}
     for line in importlib.metadata.requires("subbyte") or ():
         wanted, _, marker = line.partition(";")
-        found.setdefault(re.split(r"[^\w.-]", wanted)[0], marker.partition('"')[2].rstrip('"'))
+        name = re.split(r"[^\w.-]", wanted)[0]
+        if name != "subbyte":  # an extra that holds another
+            found.setdefault(name, marker.partition('"')[2].rstrip('"'))
     return found
 
 

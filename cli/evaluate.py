@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from .. import models
 from ..schemes import scheme
 from ..tools.hints import near
+from ..tools.settings import parse_settings
 from .figures import save_figures
 from .recorded import RecordedCommand
-from .settings import parse_settings
 
 __all__ = ["FLOAT", "PlainRun", "QuantizedRun", "UniformRun", "evaluate"]
 

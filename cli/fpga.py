@@ -21,11 +21,11 @@ from ..synth.designs import design_of, from_files
 from ..synth.devices import BOARDS, DEVICES
 from ..synth.fpga_results import FpgaReport
 from ..tools.hints import near
+from ..tools.settings import parse_settings
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
 from . import complete
 from .recorded import RecordedCommand, command_line
-from .settings import parse_settings
 
 __all__ = ["fpga"]
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "simulate": ("commands", "Run a layer of a model file through the engine's RTL, bit for bit."),
     "evaluate": ("evaluate", "Measure a model's perplexity with a scheme's weights and activations."),
     "plan": ("plan", "Predict cycles, bytes and tokens a second of a model on engines and a memory."),
+    "explore": ("explore", "Measure a space of engines on a model, and show the best of them."),
     "area": ("area", "Map designs to a cell library: area, period, and what a MAC costs."),
     "fpga": ("fpga", "Synthesize, place and route for an FPGA; bitstreams for boards."),
     "report": ("report", "Compare all designs in one page."),

@@ -15,7 +15,7 @@ from .. import models, weights
 from ..schemes import Stored, load, stored_tensors
 from ..sim.engine_run import rms
 from ..tools.outputs import whole_file
-from .settings import make_config
+from ..tools.settings import make_config
 
 __all__ = ["Operand", "Request", "load_activations", "operand", "product_of", "save_arrays"]
 

@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ..explore import NAMED, Machine, cost_of, shape_of
+from ..explore import NAMED, Machine, cost_of, engine_for, shape_of
 from ..schemes import scheme
 from ..tools.outputs import write_whole
+from ..tools.settings import parse_settings
 from .figures import save_figures
 from .recorded import RecordedCommand
-from .settings import parse_settings
 
 __all__ = ["plan"]
 
@@ -75,13 +75,8 @@ def _machine(text, longest, *numbers):
     """An engine as typed, SCHEME[:FORMAT][,KEY=VALUE...], whose sums hold the longest reduction if nothing else is said."""
     head, *settings = text.split(",")
     name, _, fmt = head.partition(":")
-    one = scheme(name)
-    parameters = parse_settings(one.Config, settings)
-    fmt = fmt or one.format_for(None, one.Config(**parameters))
-    config = one.config_of(fmt, **parameters)
-    if config.largest_k < longest and "max_k" not in parameters and hasattr(config, "max_k"):
-        config = one.config_of(fmt, **parameters, max_k=-(-longest // 1024) * 1024)
-    return Machine(one, one.format_for(fmt, config), config, *numbers)
+    parameters = parse_settings(scheme(name).Config, settings)
+    return Machine(*engine_for(name, fmt or None, parameters, longest), *numbers)
 
 
 def _show(console, title, cost):

@@ -1,8 +1,17 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which engine for which model: what a model's layers are, and what they take of an engine and its memory."""
+"""Which engine for which model: what a model's layers take of engines and their memory, and a search among these."""
 
+from .engines import engine_for
+from .exploration import Exploration, Outcome, front
+from .measures import MEASURES, Better, Measure, Task
 from .performance import Bound, LayerCost, Machine, ModelCost, cost_of
+from .search import search, sweep
 from .shapes import NAMED, Layer, Shape, shape_of
+from .space import PRESETS, Point, Space, load_space
+from .store import Store
+from .workers import Workers
 
-__all__ = ["NAMED", "Bound", "Layer", "LayerCost", "Machine", "ModelCost", "Shape", "cost_of", "shape_of"]
+__all__ = ["MEASURES", "NAMED", "PRESETS", "Better", "Bound", "Exploration", "Layer", "LayerCost", "Machine", "Measure",
+           "ModelCost", "Outcome", "Point", "Shape", "Space", "Store", "Task", "Workers", "cost_of", "engine_for", "front",
+           "load_space", "search", "shape_of", "sweep"]

@@ -7,7 +7,7 @@ import enum
 import types
 import typing
 
-from ..tools.hints import near
+from .hints import near
 
 __all__ = ["make_config", "parse_settings"]
 
