@@ -9,7 +9,7 @@ import pytest
 
 from subbyte.golden.memory import MemoryLayout
 from subbyte.host import Accelerator, AcceleratorError, MappedDevice
-from subbyte.schemes import scheme
+from subbyte.schemes import engines, scheme
 from subbyte.sim.memory_model import SimulatedAccelerator
 from subbyte.tb.test_memory_accelerator import flat_outputs, small_config
 from subbyte.top.registers import MagicId, register_map
@@ -109,7 +109,7 @@ def test_mapped_device(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["bitmod", "tender", "rsr"])  # the others' default sizes take long to compile
+@pytest.mark.parametrize("name", engines())
 def test_seven_layers(name):
     """SmolLM2's layers at 8 tokens, queued, 100 cycles of latency: 95 % of what engine and bus allow, both predicted."""
     found, rng = scheme(name), np.random.default_rng(1)
