@@ -3,8 +3,9 @@
 """Cycles and bytes of a model's layers on engines with a memory.
 
 Cycles are those of ``config.cycles``, to the cycle, bytes those of an accelerator in its memory form
-(:mod:`subbyte.golden.memory`). A layer takes whichever is longer, the engine or the bus, and the memory's latency once:
-operands are read ahead, so that the two overlap. What is modelled and what is exact stands in docs/explore.md.
+(:mod:`subbyte.golden.memory`). A layer is a job that begins when the one before is done. Short ones are followed to the cycle
+(:mod:`subbyte.golden.job_cycles`); of others engine and bus overlap, and what comes before and behind is added. What is
+modelled and what is exact stands in docs/explore.md.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..golden.memory import MemoryLayout
+from ..golden.job_cycles import Surroundings, job_cycles
+from ..golden.memory import COLUMN_STREAMS, MemoryImage, MemoryLayout
 from ..golden.schedule import Schedule, engine_timeline
 from ..golden.tiles import Tiles
 from ..schemes import Scheme
@@ -26,6 +28,8 @@ __all__ = ["Bound", "LayerCost", "Machine", "ModelCost", "cost_of", "engine_cycl
 
 _SAMPLE, _PERIODS = 96, 8
 """Tiles after which an engine's waits repeat themselves, and after how many tiles they do, at most."""
+_FOLLOWED = 20_000
+"""Cycles of a layer, at most, that are followed one by one; beyond, what begins and ends it matters little."""
 
 
 class Bound(Enum):
@@ -56,6 +60,8 @@ class Machine:
         Cycles from a read to its first beat.
     bus_bytes : int
         Of a beat of each engine's bus.
+    around : Surroundings
+        What else stands around each engine.
     """
 
     scheme: Scheme
@@ -66,6 +72,7 @@ class Machine:
     bandwidth: float = 25.6e9
     latency: int = 100
     bus_bytes: int = 32
+    around: Surroundings = Surroundings()
 
     @property
     def name(self) -> str:
@@ -74,8 +81,12 @@ class Machine:
 
     @property
     def bytes_per_cycle(self) -> float:
-        """What the memory, or the buses, let through."""
+        """What the memory, or the buses in one direction, let through."""
         return min(self.bandwidth / self.clock, self.engines * self.bus_bytes)
+
+    def bus_cycles(self, read: int, written: int) -> int:
+        """Cycles of these bytes: buses have a channel for each direction, the memory has its bandwidth for both."""
+        return ceil(max((read + written) * self.clock / self.bandwidth, max(read, written) / (self.engines * self.bus_bytes)))
 
     def tile(self, k: int) -> "_Tile":
         """The work and the words of a tile; of Tender for random channels, which a calibration would group otherwise."""
@@ -249,22 +260,47 @@ def _layer_costs(machine, shape, m) -> Iterator[LayerCost]:
     for layer in shape.layers:
         if layer.k > config.largest_k:
             raise ValueError(f"K of {layer.name} must be at most the engine's {config.largest_k}, not {layer.k}: set max_k")
-        tile = machine.tile(layer.k)
-        tiles = config.tiles(m, ceil(ceil(layer.n / config.cols) / machine.engines) * config.cols)
+        tile, share = machine.tile(layer.k), ceil(ceil(layer.n / config.cols) / machine.engines) * config.cols
+        tiles = config.tiles(m, share)
         cycles = _cycles(timing, tiles, tile.schedule, config.lanes)
         undrained = _cycles(replace(timing, result=0, output=0, drain_beats=0), tiles, tile.schedule, config.lanes)
-        weight_bytes, other_bytes = _bytes(tile, config, m, layer.n)
-        on_bus = ceil((weight_bytes + other_bytes) / machine.bytes_per_cycle)
+        weight_bytes, row_bytes, written = _bytes(tile, config, m, layer.n)
+        on_bus = machine.bus_cycles(weight_bytes + row_bytes, written)
         work = tile.schedule.groups[0]
         yield LayerCost(
-            layer, m, max(cycles, on_bus) + machine.latency, cycles, undrained, on_bus,
-            tiles.m_tiles * tiles.n_tiles * tile.schedule.cycles, weight_bytes, other_bytes, machine.engines,
+            layer, m, _job(machine, m, share, layer.k, cycles, on_bus), cycles, undrained, on_bus,
+            tiles.m_tiles * tiles.n_tiles * tile.schedule.cycles, weight_bytes, row_bytes + written, machine.engines,
             config.rows * config.cols * config.lanes / (work.terms * work.passes))
 
 
+@lru_cache(maxsize=4096)
+def _job(machine, m, n, k, cycles, on_bus):
+    """Cycles of a layer from its start until its results are in memory."""
+    tile, pace = machine.tile(k), max(1.0, machine.engines * machine.bus_bytes / machine.bytes_per_cycle)
+    if max(cycles, on_bus) <= _FOLLOWED:
+        job = MemoryImage(m, n, tile.fmt, tile.beats, {}, 0)
+        return job_cycles(tile.layout, [job], machine.around, latency=machine.latency, pace=pace).cycles
+    # Tiles are counted; then activations come, and in turn with them what other streams have room for; at the end the last
+    # tile's results leave the engine, a burst of them is gathered, sent, and answered.
+    tiles, timing, around = machine.config.tiles(m, n), machine.config.timing, machine.around
+    counted = max(tiles.m_tiles, tiles.n_tiles)
+    ahead = sum(_beats_ahead(tile, tiles, name, around) for name in tile.layout.inputs)
+    last = timing.result + timing.drain_beats + timing.to_outputs
+    return counted + 2 * machine.latency + around.burst + max(ceil(pace * ahead) + cycles, on_bus + last)
+
+
+def _beats_ahead(tile, tiles, name, around):
+    """Beats of a stream that come until the first activations are there."""
+    layout, of_tile = tile.layout, tile.layout.pass_bytes("activations", tile.beats["activations"], tile.fmt)
+    words = tile.beats[name] * (tiles.n_tiles if name in COLUMN_STREAMS else 1)
+    room = around.burst * (around.outstanding if name in ("weights", "activations") else 2)
+    beats = layout.pass_bytes(name, words, tile.fmt) // layout.bus_bytes
+    return beats if name == "activations" else min(beats, room, of_tile // layout.bus_bytes)
+
+
 def _bytes(tile, config, m, n):
-    """Bytes of weights with what goes with them, once a tile of rows; and of activations, once, and results."""
+    """Bytes read of weights with what goes with them, once a tile of rows; of activations, once; of results."""
     layout, columns, rows = tile.layout, ceil(n / config.cols), ceil(m / config.rows)
     weight_bytes = rows * sum(layout.pass_bytes(name, columns * tile.beats[name], tile.fmt) for name in layout.columns)
-    other = sum(layout.pass_bytes(name, rows * tile.beats[name], tile.fmt) for name in layout.rows)
-    return weight_bytes, other + layout.outputs_bytes(m, n)
+    row_bytes = sum(layout.pass_bytes(name, rows * tile.beats[name], tile.fmt) for name in layout.rows)
+    return weight_bytes, row_bytes, layout.outputs_bytes(m, n)

@@ -7,7 +7,8 @@
 //   u ADDRESS MASK LIMIT   read it until a bit of MASK is set, at most LIMIT cycles -> value
 //   c                      cycles since reset            -> value
 // Arguments: file of the DRAM's bytes, which its owner maps too; latency of a read in cycles; bytes a cycle, 0: a beat; seed.
-// The DRAM answers in order: the first beat of a burst `latency` cycles after its address, further ones at its bandwidth.
+// The DRAM answers in order: the first beat of a burst `latency` cycles after its address, further ones at its bandwidth, which
+// writes share with reads.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -167,6 +168,8 @@ private:
         const uint64_t strobes = top_->m_axi_wstrb;
         for (int n = 0; inside && n < BUS_BYTES; ++n)
             if (strobes >> n & 1) memory_[burst.address + n] = data[n];
+        // Slower than the bus it is one memory for both directions; at the pace of the bus each channel has its own beats.
+        if (pace_ > 1.0) free_ = std::max(free_, static_cast<double>(cycle_)) + pace_;
         burst.error |= !inside;
         burst.address += BUS_BYTES;
         if (top_->m_axi_wlast) {

@@ -33,7 +33,7 @@ class SimulatedAccelerator(Backend):
     latency : int
         Cycles from a burst's address to its first beat, and from its last to the response of a write.
     bandwidth : float
-        Bytes that the memory gives a cycle; 0: a beat of the bus.
+        Bytes a cycle that the memory gives and takes, together; 0: a beat of the bus in each direction.
     size : int
         Bytes of memory.
     parameters

@@ -7,10 +7,13 @@ import threading
 import numpy as np
 import pytest
 
+from subbyte.explore import NAMED, Machine, cost_of
+from subbyte.golden.job_cycles import Surroundings, job_cycles
 from subbyte.golden.memory import MemoryLayout
 from subbyte.host import Accelerator, AcceleratorError, MappedDevice
-from subbyte.schemes import scheme
+from subbyte.schemes import engines, scheme
 from subbyte.sim.memory_model import SimulatedAccelerator
+from subbyte.tb.test_job_cycles import Watched
 from subbyte.tb.test_memory_accelerator import flat_outputs, small_config
 from subbyte.top.registers import MagicId, register_map
 
@@ -109,19 +112,24 @@ def test_mapped_device(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["bitmod", "tender", "rsr"])  # the others' default sizes take long to compile
+@pytest.mark.parametrize("name", engines())
 def test_seven_layers(name):
     """SmolLM2's layers at 8 tokens, queued, 100 cycles of latency: 95 % of what engine and bus allow, both predicted."""
     found, rng = scheme(name), np.random.default_rng(1)
     parameters, around = found.accelerator
     config = found.Config(**parameters)
-    with SimulatedAccelerator(found, config, latency=100, size=1 << 24, **around) as backend:
+    with Watched(found, config, latency=100, size=1 << 24, **around) as backend:
         driver = Accelerator(backend)
         several = [operands(found, config, rng, 8, *shape) for shape in SMOLLM2.values()]
         packed = [driver.pack(*pair) for pair in several]
         driver.reset()
+        backend.starts = ()
         results = driver.run(packed)
         counts = driver.counters()
+        starts = [start - backend.starts[0] for start in backend.starts]
+        driver.reset()
+        driver.run(packed[-1:])
+        alone = driver.counters()["cycles"]
     engine = bus = 0
     for (x, qweight), job, y in zip(several, packed, results, strict=True):
         product = found.product(x, qweight, config)
@@ -129,6 +137,12 @@ def test_seven_layers(name):
         engine += config.timeline(*y.shape, config.schedule(qweight, x), "m_outer").cycles
         bus += backend.layout.traffic(job.parts[0][0])[0] // backend.layout.bus_bytes
     assert counts["read_beats"] == bus
+    jobs, surroundings = [job.parts[0][0] for job in packed], Surroundings(buffer=around.get("buffer", 256))
+    assert counts["cycles"] == job_cycles(backend.layout, jobs, surroundings, latency=100, starts=starts).cycles
+    machine = Machine(found, found.format_for(None, config), config, bandwidth=1e12, bus_bytes=backend.layout.bus_bytes,
+                      around=surroundings)
+    planned = next(cost.cycles for cost in cost_of(machine, NAMED["SmolLM2-135M"], 8).layers if cost.layer.k == 1536)
+    assert abs(planned / alone - 1) < 0.02, (planned, alone)
     share = max(engine, bus) / counts["cycles"]
     print(f"{name}: engine {engine}, bus {bus}, measured {counts['cycles']} cycles: {100 * share:.1f} %")
     assert share >= 0.95

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte.cli import main
-from subbyte.explore import NAMED, Bound, Machine, cost_of, shape_of
+from subbyte.explore import NAMED, Bound, Machine, cost_of, performance, shape_of
 from subbyte.explore.performance import engine_cycles
 from subbyte.golden.memory import MemoryLayout
 from subbyte.schemes import engines, scheme
@@ -61,6 +61,23 @@ def test_what_bounds_a_layer():
     assert 3 < fast.cycles / several.cycles <= 4.5
     for layer in fast.layers:
         assert 0 < layer.utilization <= 1 and 0 < layer.occupancy <= 1
+
+
+@pytest.mark.parametrize("name", ["tender", "rsr"])
+def test_a_job_that_is_not_followed(name, monkeypatch):
+    """Its closed form is within 2 % of what each cycle says, which is what the RTL takes (tb/test_job_cycles.py)."""
+    one = scheme(name)
+    parameters, around = one.accelerator
+    machine = Machine(one, one.formats[0], one.config_of(one.formats[0], **parameters), bandwidth=1e12,
+                      bus_bytes=around["bus_bytes"])
+    layers = [layer.__class__(layer.name, layer.n, layer.k) for layer in SMOLLM2.layers if layer.n * layer.k > 576 * 576]
+    shape = SMOLLM2.__class__(**{**vars(SMOLLM2), "layers": tuple(layers)})
+    followed = cost_of(machine, shape, 8).layers
+    monkeypatch.setattr(performance, "_FOLLOWED", 0)
+    performance._job.cache_clear()
+    for exact, estimated in zip(followed, cost_of(machine, shape, 8).layers, strict=True):
+        assert exact.cycles != estimated.cycles and abs(estimated.cycles / exact.cycles - 1) < 0.02, exact.layer.name
+    performance._job.cache_clear()
 
 
 def test_shapes():
