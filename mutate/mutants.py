@@ -17,10 +17,12 @@ from pathlib import Path
 from ..tools.process import ToolError
 from ..tools.yosys import DEFAULT, run_yosys
 
-__all__ = ["CHOICE", "Mutant", "draw", "modules", "read", "share", "units", "write"]
+__all__ = ["CHOICE", "DESIGN", "Mutant", "draw", "modules", "share", "units", "write"]
 
 CHOICE = "SUBBYTE_MUTANT"
 """The environment variable by which a running model takes a mutant's number; 0, or none, is the design as it is."""
+DESIGN = "design.il"
+"""Yosys' netlist of which mutants are drawn, in the folder where they were."""
 _CONTROL, _WIDTH = "subbyte_mutant", 16
 # Yosys splits vectors into bits, which Verilator may take for a loop, writes parallel cases as overlapping ones, and takes
 # constant bits away from operands.
@@ -57,9 +59,9 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Module, wire and mode, without numbers that any change of the RTL moves; of a bit without a name the port of its cell."""
+        """Module, wire and mode, without the cells' numbers; a bit without a name is called by the port of its kind of cell."""
         module = re.sub(r"\$\d+", "", self.module)
-        kind = re.sub(r"\$[^$]*:\d+(?:\.\d+-\d+\.\d+)?\$\d+|\$\d+$", "", self.cell)
+        kind = "$" + self.cell.split("$")[1] if self.cell.startswith("$") else self.cell
         return module, self.wire or f"{kind}.{self.port}[{self.portbit}]", self.mode
 
 
@@ -89,11 +91,6 @@ def share(names: Sequence[str], total: int, seed: int) -> dict[str, int]:
     return {name: each + (name in lucky) for name in names}
 
 
-def read(name: str, top: str) -> list[str]:
-    """Commands that read a text as the cells of which mutants are drawn."""
-    return [f"read_verilog {name}", f"hierarchy -top {top}", "proc -norom", "opt -full", "wreduce", "opt -full", "opt_clean"]
-
-
 def draw(text: str, top: str, sample: Mapping[str, tuple[Sequence[str], int]], seed: int, folder: Path,
          yosys: str = DEFAULT) -> list[Mutant]:
     """Draw mutants of the units of a design.
@@ -109,7 +106,7 @@ def draw(text: str, top: str, sample: Mapping[str, tuple[Sequence[str], int]], s
     seed : int
         The same seed draws the same ones.
     folder : pathlib.Path
-        For the files of Yosys.
+        For the files of Yosys, :data:`DESIGN` among them.
     yosys : str
         See :func:`subbyte.tools.yosys.run_yosys`.
 
@@ -120,7 +117,9 @@ def draw(text: str, top: str, sample: Mapping[str, tuple[Sequence[str], int]], s
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "original.v").write_text(text)
-    script = read("original.v", top)
+    clean = ["opt -full", "wreduce", "opt_hier"]
+    script = ["read_verilog original.v", f"hierarchy -top {top}", "proc -norom", *clean, *clean, "opt -full", "opt_clean",
+              f"write_rtlil {DESIGN}"]
     chosen = {unit: entry for unit, entry in sample.items() if entry[1]}
     for index, (names, count) in enumerate(chosen.values()):
         script += ["select -none", *(f"select -add {_quoted(name)}" for name in names),
@@ -149,11 +148,12 @@ def _mutant(number, unit, line):
     return Mutant(number, unit, given["module"], given["mode"], given["cell"], given["port"], int(given["portbit"]), wire, line)
 
 
-def write(text: str, top: str, mutants: Sequence[Mutant], folder: Path, yosys: str = DEFAULT) -> str:
-    """The design with all mutants in it; :data:`CHOICE` in a model's environment chooses one of them when it starts."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "original.v").write_text(text)
-    script = [*read("original.v", top), *(f"{mutant.line} -ctrl {_CONTROL} {_WIDTH} {mutant.number}" for mutant in mutants),
+def write(top: str, mutants: Sequence[Mutant], folder: Path, yosys: str = DEFAULT) -> str:
+    """The design with all mutants in it, of the folder where they were drawn.
+
+    :data:`CHOICE` in a model's environment chooses one of them when it starts.
+    """
+    script = [f"read_rtlil {DESIGN}", *(f"{mutant.line} -ctrl {_CONTROL} {_WIDTH} {mutant.number}" for mutant in mutants),
               "write_verilog -noattr mutated.v"]
     run_yosys(script, folder, "write", yosys=yosys)
     allowed = "".join(f"/* verilator lint_off {warning} */\n" for warning in _ALLOWED)

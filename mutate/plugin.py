@@ -116,6 +116,7 @@ class _Child:
         self.answer, answer = _FORK.Pipe(duplex=False)
         self.process = _FORK.Process(target=_run_child, args=(runner, session, number, slot, answer))
         self.process.start()
+        self.pid: int = self.process.pid  # pyright: ignore[reportAttributeAccessIssue]  # it has started
         answer.close()
 
     def outcome(self, limit):
@@ -123,7 +124,7 @@ class _Child:
         self.seconds = time.monotonic() - self.started
         if limit is not None and self.seconds > limit:
             # The session that the child made, with what it started, and nothing else.
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
             self.process.join()
             return "timeout", f"more than {limit:.0f} s"
         if self.process.is_alive():

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from .judged import Judged
 from .mutants import Mutant, draw, modules, share, units, write
 from .plugin import CAMPAIGN, CAPTURE, text_name
 
-__all__ = ["ROOT", "Row", "run"]
+__all__ = ["ROOT", "How", "Row", "run"]
 
 ROOT = Path(__file__).parents[1]
 _PLUGIN = "subbyte.mutate.plugin"
@@ -64,15 +64,12 @@ class Row:
                 "proved": self.proved, "argued": self.argued, "alive": self.alive}
 
 
-def run(campaigns: Sequence[Campaign], sample: int, seed: int, *, jobs: int = 1, yosys: str = DEFAULT,
-        say: Callable[[str], None] = lambda text: None) -> list[Row]:
-    """Sample mutants and run the benches on them.
+@dataclass(frozen=True)
+class How:
+    """How campaigns are run.
 
-    Parameters
+    Attributes
     ----------
-    campaigns : sequence of Campaign
-    sample : int
-        Mutants in all, spread evenly over the units of all campaigns.
     seed : int
         Draws the mutants. The benches have a seed of their own, ``SEED``.
     jobs : int
@@ -81,11 +78,28 @@ def run(campaigns: Sequence[Campaign], sample: int, seed: int, *, jobs: int = 1,
         See :func:`subbyte.tools.yosys.run_yosys`.
     say : callable
         Takes a line about what goes on.
+    """
 
-    Returns
-    -------
-    list of Row
-        A row for each unit of which a mutant was drawn.
+    seed: int = 1
+    jobs: int = 1
+    yosys: str = DEFAULT
+    say: Callable[[str], None] = lambda text: None
+
+
+def run(campaigns: Sequence[Campaign], sample: int, how: How = How()) -> Iterator[Row]:
+    """Sample mutants and run the benches on them.
+
+    Parameters
+    ----------
+    campaigns : sequence of Campaign
+    sample : int
+        Mutants in all, spread evenly over the units of all campaigns.
+    how : How
+
+    Yields
+    ------
+    Row
+        For each unit of which a mutant was drawn.
 
     Raises
     ------
@@ -99,18 +113,14 @@ def run(campaigns: Sequence[Campaign], sample: int, seed: int, *, jobs: int = 1,
     folder = build_root() / "mutate"
     folder.mkdir(parents=True, exist_ok=True)
     with file_lock(folder / "run.lock"):
-        say(f"taking the texts of {len(campaigns)} benches")
+        how.say(f"taking the texts of {len(campaigns)} benches")
         texts = _capture(campaigns, folder)
-        found = {(number, unit): names for number, (top, text) in enumerate(texts)
-                 for unit, names in units(modules(text), top).items() if campaigns[number].takes(unit)}
-        counts = share(list(found), sample, seed)
-        rows = []
-        for number, campaign in enumerate(campaigns):
-            chosen = {unit: (names, counts[of, unit]) for (of, unit), names in found.items() if of == number and counts[of, unit]}
+        found = [campaign.modules(units(modules(text), top)) for campaign, (top, text) in zip(campaigns, texts, strict=True)]
+        counts = share([f"{i} {unit}" for i, of in enumerate(found) for unit in of], sample, how.seed)
+        for i, (campaign, of) in enumerate(zip(campaigns, found, strict=True)):
+            chosen = {unit: (names, count) for unit, names in of.items() if (count := counts[f"{i} {unit}"])}
             if chosen:
-                place = folder / campaign.name.replace(" ", "-")
-                rows += _run_campaign(campaign, *texts[number], chosen, seed, place, jobs, yosys, say)
-        return rows
+                yield from _run_campaign(campaign, texts[i], chosen, folder / campaign.name.replace(" ", "-"), how)
 
 
 def _pytest(tests, environment, folder, log):
@@ -133,7 +143,8 @@ def _capture(campaigns, folder):
     first = {}
     for path in sorted(place.glob("*.tests"), key=lambda path: path.stat().st_mtime):
         for test in path.read_text().splitlines():
-            first.setdefault(test, path.with_suffix(".v"))
+            for name in (test, test.partition("[")[0]):
+                first.setdefault(name, path.with_suffix(".v"))
     texts = []
     for campaign in campaigns:
         path = first.get(campaign.tests[0])
@@ -143,24 +154,25 @@ def _capture(campaigns, folder):
     return texts
 
 
-def _run_campaign(campaign, top, text, chosen, seed, folder, jobs, yosys, say):
+def _run_campaign(campaign, design, chosen, folder, how):
     """Rows of a campaign's units."""
+    top, text = design
     shutil.rmtree(folder, ignore_errors=True)
-    mutants = draw(text, top, chosen, seed, folder, yosys)
-    mutated = write(text, top, mutants, folder, yosys)
-    say(f"{campaign.name}: {len(mutants)} mutants of {len(chosen)} units; compiling, and running the benches without one")
-    outcomes = _outcomes(campaign, top, text, mutated, mutants, folder, jobs, say)
+    mutants = draw(text, top, chosen, how.seed, folder, how.yosys)
+    mutated = write(top, mutants, folder, how.yosys)
+    how.say(f"{campaign.name}: {len(mutants)} mutants of {len(chosen)} units; compiling, and running the benches without one")
+    outcomes = _outcomes(campaign, text_name(top, text), mutated, [mutant.number for mutant in mutants], folder, how)
     lived = [mutant for mutant in mutants if outcomes[mutant.number]["outcome"] == "passed"]
-    say(f"{campaign.name}: {len(mutants) - len(lived)} killed; asking Yosys about the other {len(lived)}")
+    how.say(f"{campaign.name}: {len(mutants) - len(lived)} killed; asking Yosys about the other {len(lived)}")
     judged, verdicts = Judged.load(), {}
     for mutant in lived:
         if judged.reason(campaign.name, mutant):
             verdicts[mutant.number] = "argued"
-        elif prove(text, top, mutant, folder / "equivalence", yosys):
+        elif prove(top, mutant, folder, how.yosys):
             verdicts[mutant.number] = "proved"
     write_whole(folder / "mutants.json", json.dumps([
-        {**_described(mutant), "number": mutant.number, "unit": mutant.unit, **outcomes[mutant.number],
-         "verdict": verdicts.get(mutant.number, "")} for mutant in mutants], indent=1) + "\n")
+        {**_described(mutant), "unit": mutant.unit, **outcomes[mutant.number], "verdict": verdicts.get(mutant.number, "")}
+        for mutant in mutants], indent=1) + "\n")
     return [_row(f"{campaign.name}: {unit}", [mutant for mutant in mutants if mutant.unit == unit], lived, verdicts)
             for unit in chosen]
 
@@ -177,22 +189,21 @@ def _described(mutant: Mutant):
     return {"module": module, "wire": wire, "mode": mode, "line": mutant.line.split(" -src ")[0]}
 
 
-def _outcomes(campaign, top, text, mutated, mutants, folder, jobs, say):
+def _outcomes(campaign, replaces, mutated, numbers, folder, how):
     """What pytest found of each mutant, by number."""
     results, description = folder / "results.jsonl", folder / "campaign.json"
     description.write_text(json.dumps({
-        "text": mutated, "replaces": text_name(top, text), "numbers": [mutant.number for mutant in mutants],
-        "results": str(results), "jobs": jobs, "slots": [str(_slot(number)) for number in range(jobs)]}))
+        "text": mutated, "replaces": replaces, "numbers": numbers, "results": str(results), "jobs": how.jobs,
+        "slots": [str(_slot(number)) for number in range(how.jobs)]}))
     _, log = _pytest(campaign.tests, {CAMPAIGN: str(description), "SUBBYTE_BUILD": str(build_root())}, folder, "pytest.log")
     lines = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     found = {line["number"]: line for line in lines}
     if found.get(0, {}).get("outcome") != "passed":
         why = found[0]["reason"] if 0 in found else excerpt(log.read_text(), log)
         raise Failed(f"the benches of {campaign.name} must pass without a mutant; see {log}\n{why}")
-    missing = [mutant.number for mutant in mutants if mutant.number not in found]
+    missing = [number for number in numbers if number not in found]
     if missing:
         raise ToolError(f"pytest ended before mutant {missing[0]} of {campaign.name} ran; see {log}")
-    say(f"{campaign.name}: {found[0]['seconds']:.0f} s of benches without a mutant")
     return found
 
 

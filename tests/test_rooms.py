@@ -20,7 +20,7 @@ FLOORS = (
     {"top"},
     {"schemes"},
     {"sim", "synth", "explore"},
-    {"report"},
+    {"report", "mutate"},
     {"cli"},
     {"tb"},
 )
