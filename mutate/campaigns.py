@@ -30,6 +30,8 @@ class Campaign:
         Pattern of the units that are mutated; see :func:`subbyte.mutate.mutants.units`.
     without : str
         Pattern of modules that are not.
+    whole : str
+        Name of the one unit that all of them are; empty: each unit is by itself.
     """
 
     name: str
@@ -37,11 +39,14 @@ class Campaign:
     tests: tuple[str, ...]
     units: str = r".*"
     without: str = r""
+    whole: str = ""
 
     def modules(self, found: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         """Of the modules of a design, by unit, those that are mutated here."""
         kept = {unit: [name for name in names if not re.fullmatch(self.without, name)]
                 for unit, names in found.items() if re.fullmatch(self.units, unit)}
+        if self.whole:
+            return {self.whole: [name for names in kept.values() for name in names]}
         return {unit: names for unit, names in kept.items() if names}
 
 
@@ -55,9 +60,9 @@ def _engine(name, scheme, module, config, *more, units=r".*"):
     return Campaign(name, (scheme,), tuple(tests), units, SHARED)
 
 
-def _part(name, schemes, module, *tests, units):
-    """Parts side by side in one bench."""
-    return Campaign(name, schemes, tuple(f"tb/{module}.py::{test}" for test in tests), units)
+def _part(name, schemes, module, *tests, units=r".*", without=r"", whole=""):
+    """Parts side by side in one bench, or what stands around an engine."""
+    return Campaign(name, schemes, tuple(f"tb/{module}.py::{test}" for test in tests), units, without, whole)
 
 
 ENGINES = ("bitmod", "tender", "rsr", "bipolar", "bcq")
@@ -79,8 +84,15 @@ CAMPAIGNS = (
           units="accumulate_large|scale_single|scale_half"),
     _part("scale and add", ("tender",), "test_float_scale_add", "test_good_unit", units="good"),
     _part("requantizer", ("tender",), "test_requantizer", "test_equals_division", units="int8|uint4"),
-    _part("shell", ENGINES, "test_engine", "test_shell[2_True_1_group_3_False]", "test_errors[True]", units=".*"),
+    _part("shell", ENGINES, "test_engine", "test_shell[2_True_1_group_3_False]", "test_errors[True]",
+          units="shell|drain|sequencer|replay"),
     _part("shell, two tiles", ENGINES, "test_engine", "test_shell[1_False_2_group_3_False]", units="drain|sequencer|shell"),
+    _part("stream form", ENGINES, "test_accelerator", "test_streams[tender-16]",
+          units="shell|jobs|registers|(receive|send|skid)_.*", whole="wrapper"),
+    _part("memory form", ENGINES, "test_memory_accelerator", "test_memory[tender-8]",
+          units="shell|arbiter|queue|registers|results|writer|(read|words)_.*", whole="wrapper"),
+    _part("serial host", ("bitmod",), "test_serial_host", "test_an_engine_behind_the_line[1.03]", units="host",
+          without=r".*\.host\.engine(\..*)?"),
 )
 """All there are."""
 
