@@ -39,7 +39,7 @@ export WAVES SEED REQUIRE_IVERILOG
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-13s%s\n", $$1, $$2}'
 	@echo
 	@echo "Every command sets up $(VENV) by itself. The command line: $(VENV)/bin/subbyte --help"
 

@@ -24,6 +24,8 @@ import pytest
 from ..sim import verilate
 from .mutants import CHOICE
 
+__all__ = ["CAMPAIGN", "CAPTURE", "text_name"]
+
 CAPTURE, CAMPAIGN = "SUBBYTE_CAPTURE", "SUBBYTE_CAMPAIGN"
 POLL_S = 0.02
 _FORK = multiprocessing.get_context("fork")
