@@ -14,8 +14,9 @@ T           ?=
 # Of `make perplexity` and `make quantizers`: the test split of WikiText-2, tokenized, with <unk>.
 TEXT        ?=
 
-# Options of `make bench`, of `make quantizers`.
+# Options of `make bench`, of `make mutate`, of `make quantizers`.
 BENCH       ?=
+MUTATE      ?=
 QUANTIZERS  ?=
 
 # Of `make fpga`: schemes (without: all), devices or a board, and further options.
@@ -33,12 +34,12 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long formal verilog lint model bench perplexity quantizers area area-check fpga report figures docs clean tools
+.PHONY: help demo test test-long formal mutate mutate-check verilog lint model bench perplexity quantizers area area-check fpga report figures docs clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-13s%s\n", $$1, $$2}'
 	@echo
 	@echo "Every command sets up $(VENV) by itself. The command line: $(VENV)/bin/subbyte --help"
 
@@ -53,6 +54,12 @@ test-long: tools $(INSTALLED)  ## run the tests that make test leaves out for th
 
 formal: tools $(INSTALLED)  ## prove what is proved: the shell and the buses, for all pauses, to a depth of cycles
 	@$(RUN) pytest -n $(JOBS) --dist worksteal -m formal $(if $(T),-k "$(T)")
+
+mutate: tools $(INSTALLED)  ## put faults into the RTL, and say which of them the benches notice (SCHEME=..., MUTATE="--sample 100"; hours)
+	@$(RUN) subbyte.cli mutate $(or $(SCHEME),all) --jobs $(JOBS) --json build/mutate.json $(MUTATE)
+
+mutate-check: tools $(INSTALLED)  ## the same of a small fixed sample, which must leave nothing alive
+	@$(RUN) subbyte.cli mutate all --campaign rsr --campaign shell --sample 40 --jobs $(JOBS) --check
 
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all

@@ -39,6 +39,7 @@ COMMANDS = {
     "area": ("area", "Map designs to a cell library: area, period, and what a MAC costs."),
     "fpga": ("fpga", "Synthesize, place and route for an FPGA; bitstreams for boards."),
     "report": ("report", "Compare all designs in one page."),
+    "mutate": ("mutate", "Put faults into the RTL, and say which of them the benches notice."),
     "list": ("catalogue", "List schemes, their formats and their parts."),
     "doctor": ("doctor", "Say what is installed, and what is missing for which command."),
     "completion": ("completion", "Print a script that completes commands in a shell."),

@@ -167,7 +167,7 @@ class EngineModel:
             Called with the share of the work done (0 to 1) and the number of cycles.
         seed : int, optional
         knobs
-            ``idle``, ``backpressure``, ``reset_at``, ... of `StreamModel.run`.
+            ``idle``, ``backpressure``, ``ready_waits``, ``reset_at``, ... of `StreamModel.run`.
 
         Returns
         -------
@@ -185,7 +185,7 @@ class EngineModel:
         wrong = np.flatnonzero((run.outputs["outputs"] != product.outputs).any(axis=1))
         return EngineRun(
             product, y, mismatches, difference, len(wrong), flags, _decode(self._status, run.status),
-            predictable=not any(_pauses(knobs.get(name)) for name in ("idle", "backpressure")), run=run)
+            predictable=not any(_pauses(knobs.get(name)) for name in ("idle", "backpressure", "ready_waits")), run=run)
 
 
 def _generate(scheme, config):
@@ -203,7 +203,7 @@ def _generate(scheme, config):
 
 
 def _pauses(knob):
-    """Whether a knob, one probability or one a stream, makes any stream pause."""
+    """Whether a knob, for all streams or for each, makes any stream pause."""
     return any(knob.values()) if isinstance(knob, dict) else bool(knob)
 
 

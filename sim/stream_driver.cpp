@@ -4,8 +4,8 @@
 // Drives the streams of a Verilated model from files, a cycle at a time, and writes down what comes out.
 // `ports.h`, generated beside this file, names the model's ports. Arguments, in order: seed, cycles of reset,
 // cycle of a second reset (-1: none), cycles without a transfer that count as a deadlock, cycles to watch after the
-// last expected beat; then for each input its share of idle cycles, for each output its share of stalled cycles and
-// its number of beats. Files, in the current directory: NAME.in, NAME.out (words), NAME.cycles (one uint64 a beat).
+// last expected beat; then for each input its share of idle cycles, for each output its share of stalled cycles, whether
+// it is ready only for a beat that waits already (1), and its number of beats. Files, in the current directory: NAME.in, NAME.out (words), NAME.cycles (one uint64 a beat).
 // Inputs outside the streams are held at the one word of their NAME.in. A payload means nothing while its `valid` is low:
 // there it is noise, other noise in each cycle, before, within and after a run and during a reset.
 
@@ -118,13 +118,14 @@ struct Input {
 struct Output {
     Port port;
     double stall;
+    bool waits;
     size_t expected;
     Random random;
     bool held = false;
     std::vector<uint8_t> words{}, previous{};
     std::vector<uint64_t> cycles{};
 
-    void drive() { *port.ready = !random.chance(stall); }
+    void drive() { *port.ready = (held || !waits) && !random.chance(stall); }
     bool transfers() const { return *port.valid && *port.ready; }
     // Called once a cycle with settled values: checks that a waiting beat does not change, then takes it.
     bool observe(uint64_t cycle) {
@@ -172,7 +173,8 @@ public:
         }
         for (const Port& port : output_ports(*top_)) {
             const double stall = std::atof(next(arguments));
-            outputs_.push_back({port, stall, std::strtoull(next(arguments), nullptr, 10), Random(++stream)});
+            const bool waits = std::atoi(next(arguments));
+            outputs_.push_back({port, stall, waits, std::strtoull(next(arguments), nullptr, 10), Random(++stream)});
             total_ += outputs_.back().expected;
         }
 #if VM_TRACE

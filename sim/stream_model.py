@@ -109,8 +109,8 @@ class StreamModel:
         self.folder = build(verilog, top, kind="stream", sources=sources, waves=self._waves)
         self.build_seconds = time.perf_counter() - started
 
-    def run(self, streams, expected_beats, *, idle=0.0, backpressure=0.0, hold=None, seed=None, reset_at=None,
-            progress=None, timeout_cycles=20000, reset_cycles=4, tail_cycles=32):
+    def run(self, streams, expected_beats, *, idle=0.0, backpressure=0.0, ready_waits=False, hold=None, seed=None,
+            reset_at=None, progress=None, timeout_cycles=20000, reset_cycles=4, tail_cycles=32):
         """Reset the model, send all beats, and stop when all have been taken and all expected ones have come.
 
         Parameters
@@ -121,6 +121,8 @@ class StreamModel:
             Number of beats each output stream will send.
         idle, backpressure : float or dict of str to float
             Probability that an input with a beat to offer pauses, and that an output is not ready, per cycle.
+        ready_waits : bool
+            Outputs are ready only for a beat that was offered in the cycle before: a model that waits for ready stops here.
         hold : dict of str to int, optional
             Values at which inputs that belong to no stream are held; those not named are held at zero.
         seed : int, optional
@@ -152,7 +154,7 @@ class StreamModel:
         arguments = [seed, reset_cycles, -1 if reset_at is None else reset_at, timeout_cycles, tail_cycles,
                      *idle.values()]
         for name in self.outputs:
-            arguments += [backpressure[name], int(expected_beats[name])]
+            arguments += [backpressure[name], int(ready_waits), int(expected_beats[name])]
         with self._run_folder() as folder:
             for name, array in words.items():
                 array.tofile(folder / f"{name}.in")

@@ -27,7 +27,7 @@ from ..tools.toolchain import (
     tool_versions,
 )
 
-__all__ = ["BuildError", "build", "port_widths", "waves_format", "without_initial_values"]
+__all__ = ["BuildError", "build", "exchange", "port_widths", "waves_format", "without_initial_values"]
 
 _ARGUMENTS = ("--cc", "--exe", "--prefix", "Vtop", "-o", "model", "-CFLAGS", "-std=c++17", "-Wno-fatal",
               "--x-assign", "unique", "--x-initial", "unique")
@@ -37,6 +37,9 @@ _OPTIMIZE = {"cocotb": "-O0", "stream": "-O1"}
 # All registers but those with which Yosys makes a combinational process run at time zero.
 _INITIAL_VALUE = re.compile(r"^(\s*reg (?:signed )?(?:\[[^]]+\] )?(?:\w+|\\(?!\$(?:auto|always)\$)\S+ )) ?= [^;]+;$",
                             re.MULTILINE)
+
+
+_exchanges = []
 
 
 class BuildError(Failed):
@@ -95,6 +98,17 @@ def port_widths(verilog, top):
     return {name: (direction, int(high or 0) + 1) for direction, high, name in ports}
 
 
+def exchange(function):
+    """Let a function change every text before it is compiled: mutation testing puts faults in, unseen by the benches.
+
+    Parameters
+    ----------
+    function : callable
+        From Verilog and the name of its top module to the Verilog that is compiled in its place.
+    """
+    _exchanges.append(function)
+
+
 def build(verilog, top, *, kind="cocotb", sources=None, waves=None, random_power_up=True):
     """Compile module `top` of a Verilog text into the program `model`, or find it already compiled.
 
@@ -131,6 +145,8 @@ def build(verilog, top, *, kind="cocotb", sources=None, waves=None, random_power
     check_build_folder()
     if random_power_up:
         verilog = without_initial_values(verilog)
+    for function in _exchanges:
+        verilog = function(verilog, top)
     files = {"design.v": verilog, **(sources or {})}
     if kind == "cocotb":
         files[_PUBLIC] = _public_ports(verilog, top)

@@ -81,14 +81,15 @@ class EngineBench:
         return [f"{case.name} {knobs}: {problem}" for problem in [*run.problems, *self._distances(run)]]
 
     def check(self, cases: Iterable[Case], seed: int) -> None:
-        """Put each case through the compiled model: exact cycles; each stream paused alone, then all; back-pressure; a reset.
+        """Put each case through the compiled model: exact cycles; each stream paused alone, then all; back-pressure; outputs
+        that wait for a beat before they are ready; a reset.
 
         Then all of them again in one go, tiles of all products back to back.
         """
         cases = list(cases)
         for case in cases:
             cycles, streams = case.product.timeline.cycles, case.product.inputs
-            courses = [{}, *({"idle": {name: 0.7}} for name in streams), {"backpressure": 0.8},
+            courses = [{}, *({"idle": {name: 0.7}} for name in streams), {"backpressure": 0.8}, {"ready_waits": True},
                        {"idle": 0.3, "backpressure": 0.5}, {"reset_at": random.Random(seed).randrange(1, cycles)}]
             for course in courses:
                 found = self.problems(case, seed, **course)

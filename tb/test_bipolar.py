@@ -187,16 +187,18 @@ def test_longest_groups():
         assert bench.problems(Case(f"W{bits}", product_), seed) == []
 
 
-def test_error_flags():
+@pytest.mark.parametrize("name, max_k", [("narrow", 15), ("integers", CONFIGS["integers"].max_k)], ids=["narrow", "integers"])
+def test_error_flags(name, max_k):
     """Each error of the shell is raised by its cause and by nothing else."""
-    config, seed = replace(CONFIGS["narrow"], max_k=15), resolve_seed()
+    config, seed = replace(CONFIGS[name], max_k=max_k), resolve_seed()
     rng, bench = np.random.default_rng(seed), EngineBench(BIPOLAR, config)
-    one_plane = shell_errors(BIPOLAR.product(*operands(rng, 3, 2, 14, 2, 1), config), config)
-    planes = shell_errors(BIPOLAR.product(*operands(rng, 3, 2, 14, 2, 2), config), config)
+    m, n, k = config.rows, config.cols, min(max_k - 1, 3 * config.lanes - 1)
+    one_plane = shell_errors(BIPOLAR.product(*operands(rng, m, n, k, 2, 1), config), config)
+    planes = shell_errors(BIPOLAR.product(*operands(rng, m, n, k, 2, 2), config), config)
     # With one plane a beat is a group, which may have another format; with several, one that there is not ends passes early.
     cases = [case for case in one_plane if case.name != "format_changed"]
     cases += [case for case in planes if case.name == "format_changed"]
-    assert len(cases) == 4 + 64 - 6
+    assert len(cases) == 4 + 64 - config.bits_a * config.bits_w
     bench.check_cocotb(cases, seed, "engine_errors")
 
 

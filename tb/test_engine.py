@@ -81,12 +81,12 @@ def test_shell(config):
         streams, expected = product_operands(rng, groups, tiles, config)
         predicted = config.timeline(config.rows, config.cols * tiles, config.schedule(groups)).cycles
         knobs = [{}, *({"idle": {name: 0.8}} for name in streams), {"backpressure": 0.9}, {"idle": 0.3, "backpressure": 0.5},
-                 {"reset_at": int(rng.integers(1, predicted))}]
+                 {"ready_waits": True}, {"reset_at": int(rng.integers(1, predicted))}]
         for chosen in knobs:
             result = model.run(streams, {"outputs": len(expected)}, seed=seed + index, **chosen)
             np.testing.assert_array_equal(result.outputs["outputs"], expected, err_msg=f"{groups} {chosen}")
             assert result.status["errors"] == 0, (groups, chosen)
-            assert set(chosen) & {"idle", "backpressure"} or result.cycles == predicted, (groups, chosen)
+            assert set(chosen) & {"idle", "backpressure", "ready_waits"} or result.cycles == predicted, (groups, chosen)
         values = unpack_beats(config.streams["outputs"], expected)["data"]
         assert len(np.unique(values)) > values.size // 2  # not a constant that anything would match
 

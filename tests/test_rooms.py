@@ -21,7 +21,7 @@ FLOORS = (
     {"schemes"},
     {"sim", "synth"},
     {"explore"},
-    {"report"},
+    {"report", "mutate"},
     {"cli"},
     {"tb"},
 )
