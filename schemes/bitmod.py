@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 
 from ..golden import bitmod
+from ..golden.fast import has_compiler
 from .contract import Part, Product, Scheme
 from .operands import to_binary16
 
@@ -124,6 +125,16 @@ class BitMod(Scheme):
             self.inputs(x, qweight, config),
             bitmod.pack_outputs(y, flags.nonfinite, config),
         )
+
+    def reference(self, x, qweight, config):
+        return bitmod.reference(x, qweight)
+
+    def answer(self, x, qweight, config):
+        if not has_compiler():
+            return bitmod.matmul(x, qweight, config).astype(np.float32)
+        from ..golden.bitmod import fast
+
+        return fast.matmul(x, qweight, config).astype(np.float32, copy=False)
 
     def results(self, words, m, n, config):
         y, *masks = bitmod.unpack_outputs(words, m, n, config)

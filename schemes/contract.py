@@ -308,6 +308,18 @@ class Scheme(Priced):
             If they do not fit the config, or each other.
         """
 
+    def reference(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> np.ndarray:
+        """The exact product of the quantized operands of :meth:`product`, corrections included, float64 [M, N]."""
+        return self.product(x, qweight, config, **terms).reference
+
+    def answer(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> np.ndarray:
+        """The engine's answer alone, ``y * unit`` of :meth:`product` in float32 [M, N], for whole texts.
+
+        The bits are golden's; a scheme with a faster twin of its exact model uses that.
+        """
+        product = self.product(x, qweight, config, **terms)
+        return (product.y * product.unit).astype(np.float32)
+
     @abstractmethod
     def results(self, words: np.ndarray, m: int, n: int, config: EngineConfig) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
         """Words of ``outputs`` as y [M, N] and the flags of its tiles."""

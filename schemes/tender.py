@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ..golden import tender
+from ..golden.tender import fast
 from .contract import Part, Product, Scheme
 
 __all__ = ["SCHEME"]
@@ -116,15 +117,25 @@ class Tender(Scheme):
         terms = x, qweight, config, correction, bias, divisors
         y, flags = tender.matmul(*terms, flags=True)
         m, n = y.shape
-        exact = tender.reference(x, qweight, correction).reshape(-1, n)[:m]
-        if bias is not None:
-            exact = exact + np.asarray(bias, np.float64)
-        unit = np.repeat(np.asarray(divisors, np.float64), x.xq.shape[1], axis=0)[:m] if config.requantizes else 1.0
         return Product(
-            y, flags._asdict(), frozenset(["overflow"] if flags.overflow.any() else []), exact,
+            y, flags._asdict(), frozenset(["overflow"] if flags.overflow.any() else []),
+            self.reference(x, qweight, config, correction=correction, bias=bias),
             config.timeline(m, n, config.schedule(qweight, x)), tender.pack(*terms),
-            tender.pack_outputs(y, flags.overflow, tender.filling(*terms), config), unit,
+            tender.pack_outputs(y, flags.overflow, tender.filling(*terms), config), self._unit(x, config, divisors),
         )
+
+    def reference(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
+        del divisors  # of results, which are no further from the product for it
+        exact = fast.reference(x, qweight, correction).reshape(-1, qweight.shape[0])[: x.rows]
+        return exact if bias is None else exact + np.asarray(bias, np.float64)
+
+    def answer(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
+        y = fast.matmul(x, qweight, config, correction, bias, divisors)
+        return (y * self._unit(x, config, divisors)).astype(np.float32)
+
+    @staticmethod
+    def _unit(x, config, divisors):
+        return np.repeat(np.asarray(divisors, np.float64), x.xq.shape[1], axis=0)[: x.rows] if config.requantizes else 1.0
 
     def results(self, words, m, n, config):
         y, overflow = tender.unpack_outputs(words, m, n, config)
