@@ -22,7 +22,7 @@ from ..golden.tiles import Tiles
 from ..schemes import Scheme
 from .shapes import Layer, Shape
 
-__all__ = ["Bound", "LayerCost", "Machine", "ModelCost", "cost_of", "engine_cycles"]
+__all__ = ["Bound", "LayerCost", "Machine", "ModelCost", "cost_of", "engine_cycles", "layer_bytes"]
 
 _SAMPLE, _PERIODS = 96, 8
 """Tiles after which an engine's waits repeat themselves, and after how many tiles they do, at most."""
@@ -262,8 +262,12 @@ def _layer_costs(machine, shape, m) -> Iterator[LayerCost]:
             config.rows * config.cols * config.lanes / (work.terms * work.passes))
 
 
+def layer_bytes(machine: Machine, m: int, n: int, k: int) -> tuple[int, int]:
+    """Bytes of a layer's weights with what goes with them, once a tile of rows; and of activations, once, and results."""
+    return _bytes(machine.tile(k), machine.config, m, n)
+
+
 def _bytes(tile, config, m, n):
-    """Bytes of weights with what goes with them, once a tile of rows; and of activations, once, and results."""
     layout, columns, rows = tile.layout, ceil(n / config.cols), ceil(m / config.rows)
     weight_bytes = rows * sum(layout.pass_bytes(name, columns * tile.beats[name], tile.fmt) for name in layout.columns)
     other = sum(layout.pass_bytes(name, rows * tile.beats[name], tile.fmt) for name in layout.rows)

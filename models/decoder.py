@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from .files import Model
 
-__all__ = ["LINEARS", "Site", "forward", "hidden", "logits", "plain", "side_by_side"]
+__all__ = ["LINEARS", "Layer", "Site", "angles", "forward", "hidden", "logits", "normalised", "plain", "rotated",
+           "side_by_side"]
 
 LINEARS = {"attn_q": True, "attn_k": True, "attn_v": True, "attn_output": False, "ffn_gate": True, "ffn_up": True,
            "ffn_down": False}
@@ -74,7 +75,8 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
     tokens, config = np.asarray(tokens), model.config
     if tokens.ndim != 2 or not tokens.size or not 0 <= tokens.min() <= tokens.max() < config.vocabulary:
         raise ValueError(f"tokens must be [W, T] of 0 to {config.vocabulary - 1}, not {tokens.shape}")
-    stop, rotation = config.blocks if blocks is None else blocks, _rotation(config, tokens.shape[1])
+    stop = config.blocks if blocks is None else blocks
+    rotation = angles(config.rope_base, config.head_width, 0, tokens.shape[1])
     states = model.weight("token_embd")[tokens]
     for block in range(stop):
         linear = {name: layer(Site(block, name), model.weight(f"blk.{block}.{name}")) for name in LINEARS}
@@ -82,15 +84,15 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
         through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config)
         for window, _ in enumerate(side_by_side(through, states)):
             progress(block * len(tokens) + window + 1, stop * len(tokens))
-    return states if blocks is not None else _normalised(states, model.weight("output_norm"), config)
+    return states if blocks is not None else normalised(states, model.weight("output_norm"), config.epsilon)
 
 
 def _through_block(x, linear, norms, rotation, config):
     """Change a window's states [T, width] into those behind a block."""
-    normal = _normalised(x, norms["attn_norm"], config)
+    normal = normalised(x, norms["attn_norm"], config.epsilon)
     q, k, v = (linear[f"attn_{part}"](normal) for part in "qkv")
     x += linear["attn_output"](_attention(q, k, v, rotation, config))
-    normal = _normalised(x, norms["ffn_norm"], config)
+    normal = normalised(x, norms["ffn_norm"], config.epsilon)
     gate = linear["ffn_gate"](normal)
     x += linear["ffn_down"](gate / (1 + np.exp(-gate)) * linear["ffn_up"](normal))
 
@@ -111,23 +113,26 @@ def forward(model: Model, tokens: np.ndarray, layer: Layer = plain) -> np.ndarra
     return logits(model, hidden(model, tokens, layer))
 
 
-def _normalised(x, weight, config):
-    scale = np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(config.epsilon))
+def normalised(x: np.ndarray, weight: np.ndarray, epsilon: float) -> np.ndarray:
+    """States [..., width] over their rms, times a norm's weight."""
+    scale = np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(epsilon))
     return x / scale * weight
 
 
-def _rotation(config, length):
-    """Cosines and sines [T, 1, head_width / 2]: a pair's angle grows with the position, the slower the later the pair."""
-    frequencies = config.rope_base ** -(np.arange(0, config.head_width, 2) / config.head_width)
-    angles = np.arange(length)[:, None, None] * frequencies
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+def angles(base: float, width: int, first: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines float32 [length, 1, width / 2] of positions from ``first``.
+
+    A pair's angle grows with the position, the slower the later the pair.
+    """
+    turned = np.arange(first, first + length)[:, None, None] * base ** -(np.arange(0, width, 2) / width)
+    return np.cos(turned).astype(np.float32), np.sin(turned).astype(np.float32)
 
 
-def _rotated(x, rotation, config):
-    """Heads [T, heads, head_width] with their pairs turned; the order of elements becomes the one of halves."""
+def rotated(x: np.ndarray, rotation: tuple[np.ndarray, np.ndarray], interleaved: bool) -> np.ndarray:
+    """Heads [T, heads, width] with their pairs turned by :func:`angles`; the order of elements becomes the one of halves."""
     cos, sin = rotation
-    half = config.head_width // 2
-    first, second = (x[..., ::2], x[..., 1::2]) if config.interleaved else (x[..., :half], x[..., half:])
+    half = x.shape[-1] // 2
+    first, second = (x[..., ::2], x[..., 1::2]) if interleaved else (x[..., :half], x[..., half:])
     return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
@@ -135,8 +140,8 @@ def _attention(q, k, v, rotation, config):
     """Causal attention of one window: [T, heads * head_width]; each key head serves the queries of ``heads / kv_heads``."""
     length, share = len(q), config.heads // config.kv_heads
     q, k, v = (part.reshape(length, -1, config.head_width) for part in (q, k, v))
-    q = _rotated(q, rotation, config) / np.float32(np.sqrt(config.head_width))
-    q, k, v = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, _rotated(k, rotation, config), v))
+    q = rotated(q, rotation, config.interleaved) / np.float32(np.sqrt(config.head_width))
+    q, k, v = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, rotated(k, rotation, config.interleaved), v))
     mixed = np.empty((length, config.heads, config.head_width), np.float32)
     unseen = np.triu(np.full((_QUERIES, _QUERIES), -np.inf, np.float32), 1)
     for head in range(config.heads):

@@ -40,6 +40,7 @@ class Bipolar(Scheme):
     bench = ({"rows": 2, "cols": 4, "lanes": 64, "drain": 4},)
     perplexities = {"bipolar8": 18.42, "bipolar4": 95.4}
     accurate = False
+    one_token = {"cols": 16, "lanes": 64, "drain": 4, "output": "float32"}
     arithmetic = (("bipolar4", {"output": "float32"}), ("bipolar8", {"output": "float32"}))
 
     def takes(self, fmt, config):

@@ -65,6 +65,13 @@ class BitMod(Scheme):
         "large": {"rows": 4, "cols": 4, "lanes": 4, "sum_stages": 6},
     }
 
+    one_token = {"cols": 16, "lanes": 16}
+
+    def token_config(self, fmt, **parameters):
+        """For the one format."""
+        formats = tuple(known for known in bitmod.Format if known.name.lower() in fmt)
+        return super().token_config(fmt, **{"formats": formats, **parameters})
+
     def takes(self, fmt, config):
         return any(taken.name.lower() in fmt for taken in config.formats)
 

@@ -188,6 +188,10 @@ class Scheme(Priced):
         for what it has no figure of (`make perplexity`).
     unsteady : tuple of str
         Formats of these on whose roundings the last bit of a sum decides.
+    one_token : mapping of str to object
+        Parameters of an engine for one token at a time, which ``rows=1`` is one of.
+    one_token_how : str or None
+        How its activations are made, one of ``emulations``; None: the first.
     accurate : bool
         Whether `make bench` tabulates errors of the engine by format.
     """
@@ -206,6 +210,8 @@ class Scheme(Priced):
     emulations: tuple[str, ...] = ("engine",)
     perplexities: Mapping[str, float | None] = {}
     unsteady: tuple[str, ...] = ()
+    one_token: Mapping[str, Any] = {}
+    one_token_how: str | None = None
     accurate: bool = True
 
     @property
@@ -336,6 +342,10 @@ class Scheme(Priced):
     def config_of(self, fmt: str, **parameters: Any) -> EngineConfig:
         """An engine that takes the format, with these parameters and else the defaults."""
         return self.Config(**{**self.format_settings.get(fmt, {}), **parameters})
+
+    def token_config(self, fmt: str, **parameters: Any) -> EngineConfig:
+        """Likewise, with the sizes of ``one_token`` for defaults, which suit a compiled simulation: lanes are cheap there."""
+        return self.config_of(fmt, **{"rows": 1, **self.one_token, **parameters})
 
     def tables(self, path) -> None:
         """Print further tables of `make bench`, of the model file at ``path``."""

@@ -54,6 +54,8 @@ class Tender(Scheme):
         "int4 exact": None, "int4 biased-exact": None,
     }
     unsteady = ("int4",)
+    one_token = {"cols": 16, "lanes": 32}
+    one_token_how = "unbiased"  # a single token would lend its own half to the bias, and to the correction its product
 
     def takes(self, fmt, config):
         return fmt == f"int{config.bits_w}"
