@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`subbyte evaluate`: the perplexity of a model whose linear layers have a scheme's weights, and its activations if wished."""
 
+import dataclasses
 import sys
 import threading
 import time
@@ -13,12 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from .. import models
+from ..explore import load_mixed
 from ..golden.fast import has_compiler
 from ..schemes import scheme
 from ..tools.hints import near
 from .figures import save_figures
 from .recorded import RecordedCommand
-from .settings import parse_settings
+from .settings import parse_settings, parse_stored
 
 __all__ = ["FLOAT", "ExactRun", "PlainRun", "QuantizedRun", "UniformRun", "evaluate"]
 
@@ -36,6 +38,7 @@ _GROUP = 128
               "Default: the scheme's first.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
               help="A parameter of the engine, such as its group size; repeat for more. An unknown one lists all.")
+@click.option("--mixed", metavar="FILE", help="A format for each layer, as `subbyte mix` chose them.")
 @click.option("--path", "way", metavar="|".join(PATHS), type=click.Choice(PATHS), default=PATHS[0], show_default=True,
               help="How products are computed: in float32 from dequantized weights, or by the exact model, to the bit.")
 @click.option("--activations", "how", metavar="NAME",
@@ -48,7 +51,7 @@ _GROUP = 128
               help="Beside it the model as it is, and uniform types of as many bits: (a)symmetric, a scale a channel or group.")
 @click.option("--json", "figures", metavar="FILE", type=click.Path(path_type=Path),
               help="Write the figures to a file as well, layer by layer.")
-def evaluate(scheme, path, fmt, settings, way, how, tokens, text, baselines, figures):
+def evaluate(scheme, path, fmt, settings, mixed, way, how, tokens, text, baselines, figures):
     """Measure the perplexity of a model with a scheme's weights in all linear layers of its blocks.
 
     The text's windows of 2048 tokens do not overlap; each stands by itself and predicts all its tokens but the first.
@@ -65,7 +68,15 @@ def evaluate(scheme, path, fmt, settings, way, how, tokens, text, baselines, fig
       subbyte evaluate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf --path both --tokens 2048
     """
     parameters = parse_settings(scheme.Config, settings)
-    runs = [run for one in _engines(scheme, fmt, parameters) for run in _runs(scheme, *one, way, how)]
+    if mixed is None:
+        chosen = [(*one, None) for one in _engines(scheme, fmt, parameters)]
+    elif fmt is not None:
+        raise ValueError(f"--format must not be given with --mixed, which has one for each layer, not {fmt!r}")
+    else:
+        mixed = load_mixed(mixed).check(scheme)
+        first = next(iter(mixed.formats.values()))
+        chosen = [(first, scheme.config_of(first, **{**parse_stored(scheme.Config, mixed.settings), **parameters}), mixed)]
+    runs = [run for one in chosen for run in _runs(scheme, *one, way, how)]
     model, text = models.open_model(path), Path(text or models.TEXT)
     size = min(models.WINDOW, model.config.context)
     windows = models.windows(models.read_tokens(path, text), tokens, size)
@@ -93,7 +104,7 @@ def evaluate(scheme, path, fmt, settings, way, how, tokens, text, baselines, fig
             _tell_arithmetic(row, beside if way == "both" else None)
 
 
-def _runs(scheme, fmt, config, way, how):
+def _runs(scheme, fmt, config, mixed, way, how):
     """The runs of an engine, the exact one first; both take the same operands."""
     ways = scheme.emulations if way != PATHS[0] else (FLOAT, *scheme.emulations)
     how = ways[0] if how is None else how
@@ -103,7 +114,7 @@ def _runs(scheme, fmt, config, way, how):
     if way != PATHS[0] and not has_compiler():
         _LOG.print("numba is not installed, and exact models may take several times as long: pip install 'subbyte[exact]'")
     kinds = {"dequantized": (QuantizedRun,), "exact": (ExactRun,), "both": (ExactRun, QuantizedRun)}[way]
-    return [kind(scheme, fmt, config, how) for kind in kinds]
+    return [kind(scheme, fmt, config, how, mixed) for kind in kinds]
 
 
 def _tell_arithmetic(row, beside):
@@ -113,8 +124,9 @@ def _tell_arithmetic(row, beside):
     single = max(layers, key=lambda one: one["largest"])
     least, median, worst = layers[0], layers[len(layers) // 2], layers[-1]
     click.echo(f"arithmetic of {row['format']} against float64 on its operands, rms of a layer over its product's rms:")
-    click.echo(f"  {least['error']:.1e} least, {median['error']:.1e} median, {worst['error']:.1e} worst ({worst['tensor']})")
-    click.echo(f"  largest single error {single['largest']:.1e} of the rms, in {single['tensor']}: token {single['token']} of a "
+    errors = f"{least['error']:.1e} least, {median['error']:.1e} median, {worst['error']:.1e} worst"
+    click.echo(f"  {errors}: {worst['tensor']}")
+    click.echo(f"  largest single error {single['largest']:.1e} of the rms: {single['tensor']}, token {single['token']} of a "
                f"window, output {single['output']}")
     if beside is not None:
         click.echo(f"  perplexity {row['perplexity']:,.4f}; {beside['perplexity']:,.4f} in float32 on the same operands: "
@@ -141,10 +153,11 @@ class _Run:
         """The product of a site: see :data:`subbyte.models.decoder.Layer`."""
         raise NotImplementedError
 
-    def note(self, site, weight, dequantized, bits):
+    def note(self, site, weight, dequantized, bits, fmt=None):
         """Remember what a layer's quantization costs and loses."""
         squares = np.array([np.square(part, dtype=np.float64).sum() for part in (dequantized - weight, weight)])
-        self.layers.append({"tensor": site.tensor, "format": self.name, "bits_per_weight": bits, "error": _share(squares)})
+        self.layers.append({"tensor": site.tensor, "format": fmt or self.name, "bits_per_weight": bits,
+                            "error": _share(squares)})
         self._squares += squares
         self._weights += weight.size
         self._bits += weight.size * bits
@@ -172,19 +185,30 @@ def _share(squares):
 
 
 class QuantizedRun(_Run):
-    """Weights in a scheme's format."""
+    """Weights in a scheme's format, or each layer's in one of its own."""
 
-    def __init__(self, scheme, fmt, config, how):
+    def __init__(self, scheme, fmt, config, how, mixed=None):
         super().__init__()
-        self.scheme, self.name, self.config, self.how = scheme, fmt, config, how
+        self.scheme, self.name, self.config, self.how, self.mixed = scheme, fmt, config, how, mixed
+        if mixed is not None:
+            self.name = "mixed"
+
+    def quantized(self, site, weight):
+        """A layer's weight, what it stands for, and the config of the engine that takes it."""
+        fmt, config = self.name, self.config
+        if self.mixed is not None:
+            fmt = self.mixed.format_of(site.tensor)
+            config = dataclasses.replace(config, **self.scheme.format_settings.get(fmt, {}))
+        qweight = self.scheme.quantize(weight, fmt, config)
+        dequantized = qweight.dequantize()
+        self.note(site, weight, dequantized, qweight.bits_per_weight, fmt)
+        return qweight, dequantized, config
 
     def layer(self, site, weight):
-        qweight = self.scheme.quantize(weight, self.name, self.config)
-        dequantized = qweight.dequantize()
-        self.note(site, weight, dequantized, qweight.bits_per_weight)
+        _, dequantized, config = self.quantized(site, weight)
         if self.how == FLOAT:
             return models.plain(site, dequantized)
-        return lambda x: self.scheme.emulate(x, weight, dequantized, self.config, site.normalised, self.how)
+        return lambda x: self.scheme.emulate(x, weight, dequantized, config, site.normalised, self.how)
 
 
 class ExactRun(QuantizedRun):
@@ -193,15 +217,13 @@ class ExactRun(QuantizedRun):
     path = "exact"
 
     def layer(self, site, weight):
-        qweight = self.scheme.quantize(weight, self.name, self.config)
-        dequantized = qweight.dequantize()
-        self.note(site, weight, dequantized, qweight.bits_per_weight)
+        qweight, dequantized, config = self.quantized(site, weight)
         errors = _Errors()
 
         def product(x):
-            operand, terms = self.scheme.site(x, weight, dequantized, self.config, site.normalised, self.how)
-            y = self.scheme.answer(operand, qweight, self.config, **terms)
-            self.layers[place]["arithmetic"] = errors.add(y, self.scheme.reference(operand, qweight, self.config, **terms))
+            operand, terms = self.scheme.site(x, weight, dequantized, config, site.normalised, self.how)
+            y = self.scheme.answer(operand, qweight, config, **terms)
+            self.layers[place]["arithmetic"] = errors.add(y, self.scheme.reference(operand, qweight, config, **terms))
             return y
 
         place = len(self.layers) - 1

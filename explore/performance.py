@@ -22,7 +22,7 @@ from ..golden.tiles import Tiles
 from ..schemes import Scheme
 from .shapes import Layer, Shape
 
-__all__ = ["Bound", "LayerCost", "Machine", "ModelCost", "cost_of", "engine_cycles", "layer_bytes"]
+__all__ = ["Bound", "LayerCost", "Machine", "ModelCost", "cost_of", "engine_cycles", "layer_bytes", "mixed_cost"]
 
 _SAMPLE, _PERIODS = 96, 8
 """Tiles after which an engine's waits repeat themselves, and after how many tiles they do, at most."""
@@ -242,6 +242,22 @@ class ModelCost:
 def cost_of(machine: Machine, shape: Shape, m: int) -> ModelCost:
     """What a pass of ``m`` tokens takes."""
     return ModelCost(machine, shape, m, tuple(_layer_costs(machine, shape, m)))
+
+
+def mixed_cost(machines: Mapping[str, Machine], formats: Mapping[str, str], shape: Shape, m: int) -> ModelCost:
+    """What a pass of ``m`` tokens takes if each layer, such as ``blk.0.attn_q``, has a format of its own, and its machine.
+
+    The cost has all blocks' layers one by one, under these names.
+    """
+    known, costs = {}, []
+    for block in range(shape.blocks):
+        for layer in shape.layers:
+            fmt = formats[f"blk.{block}.{layer.name}"]
+            if (fmt, layer) not in known:
+                known[fmt, layer] = next(_layer_costs(machines[fmt], replace(shape, layers=(layer,)), m))
+            costs.append(replace(known[fmt, layer], layer=replace(layer, name=f"blk.{block}.{layer.name}")))
+    whole = replace(shape, blocks=1, layers=tuple(cost.layer for cost in costs))
+    return ModelCost(next(iter(machines.values())), whole, m, tuple(costs))
 
 
 def _layer_costs(machine, shape, m) -> Iterator[LayerCost]:

@@ -56,6 +56,7 @@ def plain(site: Site, weight: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: int | None = None,
+           behind: tuple[int, np.ndarray] | None = None,
            progress: Callable[[int, int], None] = lambda done, all: None) -> np.ndarray:
     """States behind the last block and the final norm, float32 [W, T, width].
 
@@ -69,6 +70,8 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
         block's are made.
     blocks : int or None
         Stop behind so many, before the final norm.
+    behind : (int, float32 [W, T, width]) or None
+        Begin behind so many blocks, with the states that they leave.
     progress : callable
         Takes the windows that have gone through a block so far, and how many there are in all.
     """
@@ -77,13 +80,13 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
         raise ValueError(f"tokens must be [W, T] of 0 to {config.vocabulary - 1}, not {tokens.shape}")
     stop = config.blocks if blocks is None else blocks
     rotation = angles(config.rope_base, config.head_width, 0, tokens.shape[1])
-    states = model.weight("token_embd")[tokens]
-    for block in range(stop):
+    first, states = (0, model.weight("token_embd")[tokens]) if behind is None else (behind[0], behind[1].copy())
+    for block in range(first, stop):
         linear = {name: layer(Site(block, name), model.weight(f"blk.{block}.{name}")) for name in LINEARS}
         norms = {name: model.weight(f"blk.{block}.{name}") for name in ("attn_norm", "ffn_norm")}
         through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config)
         for window, _ in enumerate(side_by_side(through, states)):
-            progress(block * len(tokens) + window + 1, stop * len(tokens))
+            progress((block - first) * len(tokens) + window + 1, (stop - first) * len(tokens))
     return states if blocks is not None else normalised(states, model.weight("output_norm"), config.epsilon)
 
 

@@ -67,9 +67,10 @@ def windows(tokens: np.ndarray, count: int | None, size: int = WINDOW) -> np.nda
 
 
 def perplexity(model: Model, tokens: np.ndarray, layer: Layer = plain,
-               progress: Callable[[int, int], None] = lambda done, all: None) -> Perplexity:
+               progress: Callable[[int, int], None] = lambda done, all: None,
+               behind: tuple[int, np.ndarray] | None = None) -> Perplexity:
     """Perplexity on windows [W, T]: each predicts its later T - 1 tokens; see :func:`subbyte.models.hidden` for the rest."""
-    states, head = hidden(model, tokens, layer, progress=progress), model.head().T
+    states, head = hidden(model, tokens, layer, progress=progress, behind=behind), model.head().T
 
     def loss(window):
         states, wanted = window
