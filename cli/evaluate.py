@@ -44,6 +44,7 @@ _GROUP = 128
 @click.option("--activations", "how", metavar="NAME",
               help="How they reach the products: as they are, or in one of the scheme's ways; an unknown one lists all. "
               f"Default: {FLOAT}; of the exact path the engine's.")
+@click.option("--attention", is_flag=True, help="Attention's own two products, too, as the scheme publishes them.")
 @click.option("--tokens", metavar="N", type=click.IntRange(min=2), default=8192, show_default=True,
               help="How many of the text's first tokens, rounded down to whole windows.")
 @click.option("--text", metavar="FILE", help="A text in UTF-8. Default: the last tenth of Tiny Shakespeare.")
@@ -51,7 +52,7 @@ _GROUP = 128
               help="Beside it the model as it is, and uniform types of as many bits: (a)symmetric, a scale a channel or group.")
 @click.option("--json", "figures", metavar="FILE", type=click.Path(path_type=Path),
               help="Write the figures to a file as well, layer by layer.")
-def evaluate(scheme, path, fmt, settings, mixed, way, how, tokens, text, baselines, figures):
+def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, text, baselines, figures):
     """Measure the perplexity of a model with a scheme's weights in all linear layers of its blocks.
 
     The text's windows of 2048 tokens do not overlap; each stands by itself and predicts all its tokens but the first.
@@ -76,7 +77,7 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, tokens, text, baselin
         mixed = load_mixed(mixed).check(scheme)
         first = next(iter(mixed.formats.values()))
         chosen = [(first, scheme.config_of(first, **{**parse_stored(scheme.Config, mixed.settings), **parameters}), mixed)]
-    runs = [run for one in chosen for run in _runs(scheme, *one, way, how)]
+    runs = [run for one in chosen for run in _runs(scheme, *one, way, how, attention)]
     model, text = models.open_model(path), Path(text or models.TEXT)
     size = min(models.WINDOW, model.config.context)
     windows = models.windows(models.read_tokens(path, text), tokens, size)
@@ -93,18 +94,18 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, tokens, text, baselin
             "beside": rows[1:]})
     click.secho(f"{Path(path).name} on {text.name}: {windows.size} tokens, {len(windows)} windows of {windows.shape[1]}",
                 bold=True)
-    click.echo(f"  {'weights':<28}{'activations':<14}{'bits':>7}{'error':>9}{'loss':>10}{'perplexity':>14}")
+    click.echo(f"  {'weights':<28}{'activations':<26}{'bits':>7}{'error':>9}{'loss':>10}{'perplexity':>14}")
     for row in rows:
         shown = f"{row['perplexity']:,.2f}" if row["perplexity"] < model.config.vocabulary else "collapsed"
-        how = row["activations"] + ", exact" * (row["path"] == "exact")
-        click.echo(f"  {row['format']:<28}{how:<14}{row['bits_per_weight']:>7.3f}{row['error']:>9.2%}"
+        how = row["activations"] + "+attention" * row["attention"] + ", exact" * (row["path"] == "exact")
+        click.echo(f"  {row['format']:<28}{how:<26}{row['bits_per_weight']:>7.3f}{row['error']:>9.2%}"
                    f"{row['loss']:>10.4f}{shown:>14}")
     for row, beside in zip(rows, [*rows[1:], None]):
         if row["path"] == "exact":
             _tell_arithmetic(row, beside if way == "both" else None)
 
 
-def _runs(scheme, fmt, config, mixed, way, how):
+def _runs(scheme, fmt, config, mixed, way, how, attention):
     """The runs of an engine, the exact one first; both take the same operands."""
     ways = scheme.emulations if way != PATHS[0] else (FLOAT, *scheme.emulations)
     how = ways[0] if how is None else how
@@ -114,7 +115,9 @@ def _runs(scheme, fmt, config, mixed, way, how):
     if way != PATHS[0] and not has_compiler():
         _LOG.print("numba is not installed, and exact models may take several times as long: pip install 'subbyte[exact]'")
     kinds = {"dequantized": (QuantizedRun,), "exact": (ExactRun,), "both": (ExactRun, QuantizedRun)}[way]
-    return [kind(scheme, fmt, config, how, mixed) for kind in kinds]
+    if attention:
+        scheme.attention("scores", np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), config)
+    return [kind(scheme, fmt, config, how, mixed, attention) for kind in kinds]
 
 
 def _tell_arithmetic(row, beside):
@@ -144,7 +147,7 @@ def _engines(scheme, fmt, parameters):
 class _Run:
     """One way to compute the linear layers, measured on windows; ``layers`` has an entry a layer."""
 
-    name, how, path = "", FLOAT, PATHS[0]
+    name, how, path, attend = "", FLOAT, PATHS[0], None
 
     def __init__(self):
         self.layers, self._squares, self._weights, self._bits = [], np.zeros(2), 0, 0.0
@@ -171,9 +174,10 @@ class _Run:
         """The figures of a run."""
         started, worked = time.perf_counter(), time.process_time()
         with _progress(self.name) as progress:
-            result = models.perplexity(model, windows, self.layer, progress)
+            result = models.perplexity(model, windows, self.layer, progress, attend=self.attend)
         spread = result.losses.std(ddof=1) / np.sqrt(len(result.losses)) if len(result.losses) > 1 else None
-        return {"format": self.name, "activations": self.how, "path": self.path, "perplexity": result.value,
+        return {"format": self.name, "activations": self.how, "attention": self.attend is not None,
+                "path": self.path, "perplexity": result.value,
                 "loss": result.loss, "loss_standard_error": spread, "losses": result.losses.tolist(),
                 "predicted": result.predicted, **self.totals, "seconds": time.perf_counter() - started,
                 "processor_seconds": time.process_time() - worked, "layers": self.layers}
@@ -187,11 +191,18 @@ def _share(squares):
 class QuantizedRun(_Run):
     """Weights in a scheme's format, or each layer's in one of its own."""
 
-    def __init__(self, scheme, fmt, config, how, mixed=None):
+    def __init__(self, scheme, fmt, config, how, mixed=None, attention=False):
         super().__init__()
         self.scheme, self.name, self.config, self.how, self.mixed = scheme, fmt, config, how, mixed
         if mixed is not None:
             self.name = "mixed"
+        if attention:
+            self.attend = self.attended
+
+    def attended(self, kind, x, other):
+        """One of attention's products: see :data:`subbyte.models.decoder.Attend`."""
+        operand, quantized = self.scheme.attention(kind, x, other, self.config)
+        return np.asarray(operand, np.float32) @ quantized.dequantize().T
 
     def quantized(self, site, weight):
         """A layer's weight, what it stands for, and the config of the engine that takes it."""
@@ -215,6 +226,9 @@ class ExactRun(QuantizedRun):
     """Likewise, with products as the engine computes them, to the bit."""
 
     path = "exact"
+
+    def attended(self, kind, x, other):
+        return self.scheme.answer(*self.scheme.attention(kind, x, other, self.config), self.config)
 
     def layer(self, site, weight):
         qweight, dequantized, config = self.quantized(site, weight)

@@ -87,7 +87,10 @@ class Products:
         if self.stored is None:
             qweight = self.scheme.quantize(weight, fmt, config)
         else:
-            tensor = weights.load_quantized(self.stored, models.CharacterWriter.stored_name(site))
+            name = models.CharacterWriter.stored_name(site)
+            tensor = weights.load_quantized(self.stored, name)
+            if tensor is None:
+                raise ValueError(f"{self.stored}: tensor {name!r} must hold integers with scales")
             qweight, _ = self.scheme.take(tensor, None, config)
         self.bits += qweight.bits_per_weight * weight.size
         self.size += weight.size

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from .files import Model
 
-__all__ = ["LINEARS", "Layer", "Site", "angles", "forward", "hidden", "logits", "normalised", "plain", "rotated",
+__all__ = ["LINEARS", "Attend", "Layer", "Site", "angles", "forward", "hidden", "logits", "normalised", "plain", "rotated",
            "side_by_side"]
 
 LINEARS = {"attn_q": True, "attn_k": True, "attn_v": True, "attn_output": False, "ffn_gate": True, "ffn_up": True,
@@ -48,6 +48,13 @@ class Site(NamedTuple):
 Layer = Callable[[Site, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 """From a site and its weight float32 [N, K] to the product: float32 [T, K] of one window to [T, N]."""
 
+Attend = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
+"""From "scores" or "mixed" and float32 operands [T, K] and [N, K] to their product [T, N], of a head's 256 queries at most.
+
+Scores: queries, already over the root of a head's width, and keys. Mixed: the scores' softmax, from 0 to 1, and the values of
+each element of a head.
+"""
+
 
 def plain(site: Site, weight: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The float32 product by the weight as it is."""
@@ -56,7 +63,7 @@ def plain(site: Site, weight: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: int | None = None,
-           behind: tuple[int, np.ndarray] | None = None,
+           behind: tuple[int, np.ndarray] | None = None, attend: Attend | None = None,
            progress: Callable[[int, int], None] = lambda done, all: None) -> np.ndarray:
     """States behind the last block and the final norm, float32 [W, T, width].
 
@@ -72,6 +79,8 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
         Stop behind so many, before the final norm.
     behind : (int, float32 [W, T, width]) or None
         Begin behind so many blocks, with the states that they leave.
+    attend : callable or None
+        Computes attention's own products; see :data:`Attend`. None: float32.
     progress : callable
         Takes the windows that have gone through a block so far, and how many there are in all.
     """
@@ -84,17 +93,18 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
     for block in range(first, stop):
         linear = {name: layer(Site(block, name), model.weight(f"blk.{block}.{name}")) for name in LINEARS}
         norms = {name: model.weight(f"blk.{block}.{name}") for name in ("attn_norm", "ffn_norm")}
-        through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config)
+        through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config,
+                          attend=attend)
         for window, _ in enumerate(side_by_side(through, states)):
             progress((block - first) * len(tokens) + window + 1, (stop - first) * len(tokens))
     return states if blocks is not None else normalised(states, model.weight("output_norm"), config.epsilon)
 
 
-def _through_block(x, linear, norms, rotation, config):
+def _through_block(x, linear, norms, rotation, config, attend):
     """Change a window's states [T, width] into those behind a block."""
     normal = normalised(x, norms["attn_norm"], config.epsilon)
     q, k, v = (linear[f"attn_{part}"](normal) for part in "qkv")
-    x += linear["attn_output"](_attention(q, k, v, rotation, config))
+    x += linear["attn_output"](_attention(q, k, v, rotation, config, attend))
     normal = normalised(x, norms["ffn_norm"], config.epsilon)
     gate = linear["ffn_gate"](normal)
     x += linear["ffn_down"](gate / (1 + np.exp(-gate)) * linear["ffn_up"](normal))
@@ -139,7 +149,7 @@ def rotated(x: np.ndarray, rotation: tuple[np.ndarray, np.ndarray], interleaved:
     return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
-def _attention(q, k, v, rotation, config):
+def _attention(q, k, v, rotation, config, attend):
     """Causal attention of one window: [T, heads * head_width]; each key head serves the queries of ``heads / kv_heads``."""
     length, share = len(q), config.heads // config.kv_heads
     q, k, v = (part.reshape(length, -1, config.head_width) for part in (q, k, v))
@@ -151,9 +161,14 @@ def _attention(q, k, v, rotation, config):
         keys, values = k[head // share], v[head // share]
         for start in range(0, length, _QUERIES):
             stop = min(start + _QUERIES, length)
-            scores = q[head, start:stop] @ keys[:stop].T
+            queries = q[head, start:stop]
+            scores = queries @ keys[:stop].T if attend is None else attend("scores", queries, keys[:stop])
             scores[:, start:] += unseen[: stop - start, : stop - start]
             scores -= scores.max(axis=1, keepdims=True)
             np.exp(scores, out=scores)
-            mixed[start:stop, head] = scores @ values[:stop] / scores.sum(axis=1, keepdims=True)
+            if attend is None:
+                mixed[start:stop, head] = scores @ values[:stop] / scores.sum(axis=1, keepdims=True)
+            else:
+                scores /= scores.sum(axis=1, keepdims=True)
+                mixed[start:stop, head] = attend("mixed", scores, np.ascontiguousarray(values[:stop].T))
     return mixed.reshape(length, -1)

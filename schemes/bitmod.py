@@ -116,6 +116,11 @@ class BitMod(Scheme):
         values = bitmod.values_of(**told, special_values=special_values)
         return super().from_fields({**fields, "special_values": special_values, "values": values})
 
+    def attention(self, kind, x, other, config):
+        """Keys and values in INT8; queries and the softmax in binary16."""
+        del kind
+        return self.activations(x, config), self.quantize(other, "int8", config)
+
     def activations(self, x, config):
         return to_binary16(x)
 

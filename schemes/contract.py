@@ -343,6 +343,17 @@ class Scheme(Priced):
         """An engine that takes the format, with these parameters and else the defaults."""
         return self.Config(**{**self.format_settings.get(fmt, {}), **parameters})
 
+    def attention(self, kind: str, x: np.ndarray, other: np.ndarray, config: EngineConfig) -> tuple[Any, Any]:
+        """Operands of :meth:`product` of one of attention's own products, :data:`subbyte.models.decoder.Attend`.
+
+        Raises
+        ------
+        ValueError
+            If the scheme publishes none.
+        """
+        del kind, x, other, config
+        raise ValueError(f"--attention is for schemes that publish it (bitmod: INT8 keys and values; tender), not {self.name}")
+
     def token_config(self, fmt: str, **parameters: Any) -> EngineConfig:
         """Likewise, with the sizes of ``one_token`` for defaults, which suit a compiled simulation: lanes are cheap there."""
         return self.config_of(fmt, **{"rows": 1, **self.one_token, **parameters})

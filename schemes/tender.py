@@ -17,8 +17,11 @@ _BITS = {f"int{bits}": {"bits_w": bits, "bits_a": bits} for bits in (4, 8)}
 
 def _decompose(x, config, channel_bias):
     """The authors' chunks of 256 rows, 8 groups."""
-    chunk_size = max(256 // config.rows, 1) * config.rows
-    return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, chunk_size, channel_bias=channel_bias)
+    return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, _chunk_size(config), channel_bias=channel_bias)
+
+
+def _chunk_size(config):
+    return max(256 // config.rows, 1) * config.rows
 
 
 class Tender(Scheme):
@@ -77,6 +80,14 @@ class Tender(Scheme):
 
     def suited(self, tensor):
         return {"bits_w": next((bits for bits in tender.BITS if np.abs(tensor.values).max() < 1 << bits - 1), 8)}
+
+    def attention(self, kind, x, other, config):
+        """As the authors have it: queries signed, the softmax unsigned, a scale a key and a scale an element of the values; but
+        without bias at the queries and keys, whose corrections would be two products in floating point.
+        """
+        unsigned = kind == "mixed"
+        operand = tender.decompose(x, config.bits_a, 8, _chunk_size(config), unsigned, channel_bias=False)
+        return operand, tender.quantize(other, config.bits_w)
 
     def activations(self, x, config):
         """Without channel bias, whose correction needs the weight as it was."""

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte import cli, models
+from subbyte.cli import demo
 from subbyte.cli import generate as command
 from subbyte.schemes import engines, scheme
 from subbyte.sim.engine_run import EngineModel
@@ -125,6 +126,26 @@ def test_temperature_follows_the_seed():
     drawn = [[command._choose(scores, 1.0, np.random.default_rng(seed)) for seed in range(500)] for _ in range(2)]
     assert drawn[0] == drawn[1] and np.allclose(np.bincount(drawn[0]) / 500, np.exp(scores), atol=0.07)
     assert {command._choose(scores, 0, None)} == {1}
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_demo_writes_with_the_model_at_hand(at_hand, monkeypatch, capsys):
+    steps = []
+
+    def fetch(folder):
+        if not at_hand:
+            raise ModelUnavailable("no network")
+        return folder / "m.gguf"
+
+    monkeypatch.setattr(demo, "check_tools", lambda: None)
+    monkeypatch.setattr(demo, "fetch_model", fetch)
+    monkeypatch.setattr(demo, "_step", lambda title, arguments: steps.append(arguments))
+    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: type("", (), {"returncode": 0}))
+    assert demo.main() == 0
+    assert [step[0] for step in steps] == ["verilog", "simulate", *["generate"] * at_hand]
+    assert ("ternary model wrote" in capsys.readouterr().out) is not at_hand
+    for name, *arguments in steps:
+        cli.main.commands[name].make_context(name, arguments)
 
 
 @pytest.mark.long
