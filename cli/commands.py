@@ -166,9 +166,10 @@ def _warn(taken):
 @click.command(cls=RecordedCommand)
 @operand_options
 @activation_options
+@click.option("--mixed", metavar="FILE", help="Take the tensor's format from what `subbyte mix` chose for each layer.")
 @click.option("--seed", type=int, metavar="N", help="Seeds the power-up state. Default: the environment's SEED, or 1.")
 @_json_option
-def simulate(scheme, request, tokens, activations, bias, seed, figures):
+def simulate(scheme, request, tokens, activations, bias, mixed, seed, figures):
     """Run a layer of a model file through the engine's RTL and compare every output, bit for bit.
 
     Quantizes and packs the tensor, compiles the RTL (the first time takes a while; then it is cached), runs it, and
@@ -182,7 +183,7 @@ def simulate(scheme, request, tokens, activations, bias, seed, figures):
           --tensor blk.11.ffn_down.weight --activations model:README.md,tokens=0:8
     """
     seed = resolve_seed(seed)
-    taken = operands.operand(scheme, request)
+    taken = operands.operand(scheme, request if mixed is None else operands.of_mixed(scheme, request, mixed))
     config, fmt, qweight = taken.config, taken.fmt, taken.qweight
     exact, product, origin, derived = operands.product_of(scheme, taken, activations, tokens, bias)
     _warn(taken)

@@ -19,6 +19,12 @@ __all__ = ["main"]
 
 _ROOT = Path(__file__).parents[1]
 _SLICE = _ROOT / "tests" / "data" / "smollm2_slice.npz"
+_DENSE = ("--set", "form=dense")
+"""A weight a cycle: a compiled simulation's cycles cost time."""
+_HAPPENED = """\
+What happened: real weights were quantized to 4 bits and packed into the engine's stream words; the
+generated Verilog, compiled by Verilator, multiplied real activations with them; every output was compared
+with the exact NumPy model, and the number of cycles with the predicted one."""
 _GENERATE = _ROOT / "examples" / "generate.py"
 
 
@@ -30,8 +36,10 @@ def main():
         print(f"error: {error}", file=sys.stderr)
         return 1
     build = Path(os.path.relpath(build_root()))
+    model = None
     try:
-        operands = ["--weights", str(fetch_model(build / "model")), "--tensor", "blk.0.ffn_up.weight"]
+        model = str(fetch_model(build / "model"))
+        operands = ["--weights", model, "--tensor", "blk.0.ffn_up.weight"]
         layer = "the whole ffn_up of block 0 of SmolLM2-135M, 1536 x 576 weights"
     except ModelUnavailable as error:
         print(f"The model cannot be fetched ({error}).\nThe slice of it that comes with subbyte serves instead.")
@@ -41,16 +49,20 @@ def main():
     _step("1. Generate the RTL", ["verilog", engine.name, "-o", str(build / "verilog" / f"{engine.name}_engine.v")])
     _step(f"2. Run 8 tokens through {layer}, in 4-bit {engine.title}",
           ["simulate", engine.name, *operands, "--format", engine.formats[0], "--tokens", "8"])
+    if model is not None:
+        _step("3. Let the whole model go on with a text, all of its 210 linear products a token computed by the engine",
+              ["generate", engine.name, "--weights", model, *_DENSE, "--prompt", "Once upon a", "--tokens", "3"])
+        print(f"\n{_HAPPENED} Then the model\nwrote text through an engine for one token at a time, its products compared "
+              "likewise.")
+        return 0
     print("\n3. Write a few characters with a ternary language model, its products computed by the RSR engine", flush=True)
     arguments = [os.path.relpath(_GENERATE), "--characters", "6"]
     print(f"$ python {shlex.join(arguments)}", flush=True)
     written = subprocess.run([sys.executable, *arguments], check=False).returncode
     if written:
         return written
-    print("\nWhat happened: real weights were quantized to 4 bits and packed into the engine's stream words; the\n"
-          "generated Verilog, compiled by Verilator, multiplied real activations with them; every output was compared\n"
-          "with the exact NumPy model, and the number of cycles with the predicted one. Then a trained ternary model wrote\n"
-          "text, all of its 42 matrix products per character computed and compared likewise.")
+    print(f"\n{_HAPPENED} Then a trained\nternary model wrote text, all of its 42 matrix products per character computed and "
+          "compared likewise.")
     return 0
 
 

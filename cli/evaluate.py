@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`subbyte evaluate`: the perplexity of a model whose linear layers have a scheme's weights, and its activations if wished."""
 
+import dataclasses
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,16 +14,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from .. import models
+from ..explore import load_mixed
+from ..golden.fast import has_compiler
 from ..schemes import scheme
 from ..tools.hints import near
-from ..tools.settings import parse_settings
+from ..tools.settings import parse_settings, parse_stored
 from .figures import save_figures
 from .recorded import RecordedCommand
 
-__all__ = ["FLOAT", "PlainRun", "QuantizedRun", "UniformRun", "evaluate"]
+__all__ = ["FLOAT", "ExactRun", "PlainRun", "QuantizedRun", "UniformRun", "evaluate"]
 
 _LOG = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 FLOAT = "float"
+PATHS = ("dequantized", "exact", "both")
 _GROUP = 128
 
 
@@ -33,8 +38,13 @@ _GROUP = 128
               "Default: the scheme's first.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
               help="A parameter of the engine, such as its group size; repeat for more. An unknown one lists all.")
-@click.option("--activations", "how", metavar="NAME", default=FLOAT, show_default=True,
-              help="How they reach the products: as they are, or in one of the scheme's ways; an unknown one lists all.")
+@click.option("--mixed", metavar="FILE", help="A format for each layer, as `subbyte mix` chose them.")
+@click.option("--path", "way", metavar="|".join(PATHS), type=click.Choice(PATHS), default=PATHS[0], show_default=True,
+              help="How products are computed: in float32 from dequantized weights, or by the exact model, to the bit.")
+@click.option("--activations", "how", metavar="NAME",
+              help="How they reach the products: as they are, or in one of the scheme's ways; an unknown one lists all. "
+              f"Default: {FLOAT}; of the exact path the engine's.")
+@click.option("--attention", is_flag=True, help="Attention's own two products, too, as the scheme publishes them.")
 @click.option("--tokens", metavar="N", type=click.IntRange(min=2), default=8192, show_default=True,
               help="How many of the text's first tokens, rounded down to whole windows.")
 @click.option("--text", metavar="FILE", help="A text in UTF-8. Default: the last tenth of Tiny Shakespeare.")
@@ -42,22 +52,32 @@ _GROUP = 128
               help="Beside it the model as it is, and uniform types of as many bits: (a)symmetric, a scale a channel or group.")
 @click.option("--json", "figures", metavar="FILE", type=click.Path(path_type=Path),
               help="Write the figures to a file as well, layer by layer.")
-def evaluate(scheme, path, fmt, settings, how, tokens, text, baselines, figures):
+def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, text, baselines, figures):
     """Measure the perplexity of a model with a scheme's weights in all linear layers of its blocks.
 
     The text's windows of 2048 tokens do not overlap; each stands by itself and predicts all its tokens but the first.
     Embedding, norms, head and attention's own products stay in float32. Nothing is calibrated or searched on a text, and
     nothing is random. --format all measures every format of the scheme.
 
+    --path exact computes the linear products as the RTL does, bit for bit, and says what its arithmetic loses against float64
+    on the same operands: rms of each layer over that of its product, and the worst. --path both has the same operands in
+    float32 beside it.
+
     \b
     Example:
       subbyte evaluate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf --format {format} --tokens 4096
+      subbyte evaluate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf --path both --tokens 2048
     """
     parameters = parse_settings(scheme.Config, settings)
-    if how not in (FLOAT, *scheme.emulations):
-        raise ValueError(f"--activations must be one of {', '.join((FLOAT, *scheme.emulations))}, not {how!r}"
-                         f"{near(how, scheme.emulations)}")
-    runs = [QuantizedRun(scheme, *one, how) for one in _engines(scheme, fmt, parameters)]
+    if mixed is None:
+        chosen = [(*one, None) for one in _engines(scheme, fmt, parameters)]
+    elif fmt is not None:
+        raise ValueError(f"--format must not be given with --mixed, which has one for each layer, not {fmt!r}")
+    else:
+        mixed = load_mixed(mixed).check(scheme)
+        first = next(iter(mixed.formats.values()))
+        chosen = [(first, scheme.config_of(first, **{**parse_stored(scheme.Config, mixed.settings), **parameters}), mixed)]
+    runs = [run for one in chosen for run in _runs(scheme, *one, way, how, attention)]
     model, text = models.open_model(path), Path(text or models.TEXT)
     size = min(models.WINDOW, model.config.context)
     windows = models.windows(models.read_tokens(path, text), tokens, size)
@@ -74,11 +94,46 @@ def evaluate(scheme, path, fmt, settings, how, tokens, text, baselines, figures)
             "beside": rows[1:]})
     click.secho(f"{Path(path).name} on {text.name}: {windows.size} tokens, {len(windows)} windows of {windows.shape[1]}",
                 bold=True)
-    click.echo(f"  {'weights':<28}{'activations':<14}{'bits':>7}{'error':>9}{'loss':>10}{'perplexity':>14}")
+    click.echo(f"  {'weights':<28}{'activations':<26}{'bits':>7}{'error':>9}{'loss':>10}{'perplexity':>14}")
     for row in rows:
         shown = f"{row['perplexity']:,.2f}" if row["perplexity"] < model.config.vocabulary else "collapsed"
-        click.echo(f"  {row['format']:<28}{row['activations']:<14}{row['bits_per_weight']:>7.3f}{row['error']:>9.2%}"
+        how = row["activations"] + "+attention" * row["attention"] + ", exact" * (row["path"] == "exact")
+        click.echo(f"  {row['format']:<28}{how:<26}{row['bits_per_weight']:>7.3f}{row['error']:>9.2%}"
                    f"{row['loss']:>10.4f}{shown:>14}")
+    for row, beside in zip(rows, [*rows[1:], None]):
+        if row["path"] == "exact":
+            _tell_arithmetic(row, beside if way == "both" else None)
+
+
+def _runs(scheme, fmt, config, mixed, way, how, attention):
+    """The runs of an engine, the exact one first; both take the same operands."""
+    ways = scheme.emulations if way != PATHS[0] else (FLOAT, *scheme.emulations)
+    how = ways[0] if how is None else how
+    if how not in ways:
+        where = "" if way == PATHS[0] else " on the exact path"
+        raise ValueError(f"--activations must be one of {', '.join(ways)}{where}, not {how!r}{near(how, ways)}")
+    if way != PATHS[0] and not has_compiler():
+        _LOG.print("numba is not installed, and exact models may take several times as long: pip install 'subbyte[exact]'")
+    kinds = {"dequantized": (QuantizedRun,), "exact": (ExactRun,), "both": (ExactRun, QuantizedRun)}[way]
+    if attention:
+        scheme.attention("scores", np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), config)
+    return [kind(scheme, fmt, config, how, mixed, attention) for kind in kinds]
+
+
+def _tell_arithmetic(row, beside):
+    """What the exact path has to say of a row, and of the one of dequantized weights."""
+    layers = [{"tensor": layer["tensor"], **layer["arithmetic"]} for layer in row["layers"]]
+    layers.sort(key=lambda layer: layer["error"])
+    single = max(layers, key=lambda one: one["largest"])
+    least, median, worst = layers[0], layers[len(layers) // 2], layers[-1]
+    click.echo(f"arithmetic of {row['format']} against float64 on its operands, rms of a layer over its product's rms:")
+    errors = f"{least['error']:.1e} least, {median['error']:.1e} median, {worst['error']:.1e} worst"
+    click.echo(f"  {errors}: {worst['tensor']}")
+    click.echo(f"  largest single error {single['largest']:.1e} of the rms: {single['tensor']}, token {single['token']} of a "
+               f"window, output {single['output']}")
+    if beside is not None:
+        click.echo(f"  perplexity {row['perplexity']:,.4f}; {beside['perplexity']:,.4f} in float32 on the same operands: "
+                   f"{row['perplexity'] / beside['perplexity'] - 1:+.4%}")
 
 
 def _engines(scheme, fmt, parameters):
@@ -92,7 +147,7 @@ def _engines(scheme, fmt, parameters):
 class _Run:
     """One way to compute the linear layers, measured on windows; ``layers`` has an entry a layer."""
 
-    name, how = "", FLOAT
+    name, how, path, attend = "", FLOAT, PATHS[0], None
 
     def __init__(self):
         self.layers, self._squares, self._weights, self._bits = [], np.zeros(2), 0, 0.0
@@ -101,10 +156,11 @@ class _Run:
         """The product of a site: see :data:`subbyte.models.decoder.Layer`."""
         raise NotImplementedError
 
-    def note(self, site, weight, dequantized, bits):
+    def note(self, site, weight, dequantized, bits, fmt=None):
         """Remember what a layer's quantization costs and loses."""
         squares = np.array([np.square(part, dtype=np.float64).sum() for part in (dequantized - weight, weight)])
-        self.layers.append({"tensor": site.tensor, "format": self.name, "bits_per_weight": bits, "error": _share(squares)})
+        self.layers.append({"tensor": site.tensor, "format": fmt or self.name, "bits_per_weight": bits,
+                            "error": _share(squares)})
         self._squares += squares
         self._weights += weight.size
         self._bits += weight.size * bits
@@ -118,11 +174,12 @@ class _Run:
         """The figures of a run."""
         started, worked = time.perf_counter(), time.process_time()
         with _progress(self.name) as progress:
-            result = models.perplexity(model, windows, self.layer, progress)
+            result = models.perplexity(model, windows, self.layer, progress, attend=self.attend)
         spread = result.losses.std(ddof=1) / np.sqrt(len(result.losses)) if len(result.losses) > 1 else None
-        return {"format": self.name, "activations": self.how, "perplexity": result.value, "loss": result.loss,
-                "loss_standard_error": spread, "losses": result.losses.tolist(), "predicted": result.predicted,
-                **self.totals, "seconds": time.perf_counter() - started,
+        return {"format": self.name, "activations": self.how, "attention": self.attend is not None,
+                "path": self.path, "perplexity": result.value,
+                "loss": result.loss, "loss_standard_error": spread, "losses": result.losses.tolist(),
+                "predicted": result.predicted, **self.totals, "seconds": time.perf_counter() - started,
                 "processor_seconds": time.process_time() - worked, "layers": self.layers}
 
 
@@ -132,19 +189,79 @@ def _share(squares):
 
 
 class QuantizedRun(_Run):
-    """Weights in a scheme's format."""
+    """Weights in a scheme's format, or each layer's in one of its own."""
 
-    def __init__(self, scheme, fmt, config, how):
+    def __init__(self, scheme, fmt, config, how, mixed=None, attention=False):
         super().__init__()
-        self.scheme, self.name, self.config, self.how = scheme, fmt, config, how
+        self.scheme, self.name, self.config, self.how, self.mixed = scheme, fmt, config, how, mixed
+        if mixed is not None:
+            self.name = "mixed"
+        if attention:
+            self.attend = self.attended
+
+    def attended(self, kind, x, other):
+        """One of attention's products: see :data:`subbyte.models.decoder.Attend`."""
+        operand, quantized = self.scheme.attention(kind, x, other, self.config)
+        return np.asarray(operand, np.float32) @ quantized.dequantize().T
+
+    def quantized(self, site, weight):
+        """A layer's weight, what it stands for, and the config of the engine that takes it."""
+        fmt, config = self.name, self.config
+        if self.mixed is not None:
+            fmt = self.mixed.format_of(site.tensor)
+            config = dataclasses.replace(config, **self.scheme.format_settings.get(fmt, {}))
+        qweight = self.scheme.quantize(weight, fmt, config)
+        dequantized = qweight.dequantize()
+        self.note(site, weight, dequantized, qweight.bits_per_weight, fmt)
+        return qweight, dequantized, config
 
     def layer(self, site, weight):
-        qweight = self.scheme.quantize(weight, self.name, self.config)
-        dequantized = qweight.dequantize()
-        self.note(site, weight, dequantized, qweight.bits_per_weight)
+        _, dequantized, config = self.quantized(site, weight)
         if self.how == FLOAT:
             return models.plain(site, dequantized)
-        return lambda x: self.scheme.emulate(x, weight, dequantized, self.config, site.normalised, self.how)
+        return lambda x: self.scheme.emulate(x, weight, dequantized, config, site.normalised, self.how)
+
+
+class ExactRun(QuantizedRun):
+    """Likewise, with products as the engine computes them, to the bit."""
+
+    path = "exact"
+
+    def attended(self, kind, x, other):
+        return self.scheme.answer(*self.scheme.attention(kind, x, other, self.config), self.config)
+
+    def layer(self, site, weight):
+        qweight, dequantized, config = self.quantized(site, weight)
+        errors = _Errors()
+
+        def product(x):
+            operand, terms = self.scheme.site(x, weight, dequantized, config, site.normalised, self.how)
+            y = self.scheme.answer(operand, qweight, config, **terms)
+            self.layers[place]["arithmetic"] = errors.add(y, self.scheme.reference(operand, qweight, config, **terms))
+            return y
+
+        place = len(self.layers) - 1
+        return product
+
+
+class _Errors:
+    """Of a layer's answers against their references, over windows that go through it side by side."""
+
+    def __init__(self):
+        self._lock, self._squares, self._windows, self._largest = threading.Lock(), np.zeros(2), 0, (0.0, 0, 0)
+
+    def add(self, y, reference):
+        """Take one more window's, [T, N]; returns all figures so far."""
+        error = y - reference
+        token, output = np.unravel_index(np.abs(error).argmax(), error.shape)
+        squares = np.array([np.square(part).sum() for part in (error, reference)])
+        with self._lock:
+            self._squares += squares / error.size
+            self._largest = max(self._largest, (abs(float(error[token, output])), int(token), int(output)))
+            largest, token, output = self._largest
+            self._windows += 1
+            rms = np.sqrt(self._squares[1] / self._windows) or 1.0
+            return {"error": _share(self._squares), "largest": float(largest / rms), "token": token, "output": output}
 
 
 class UniformRun(_Run):

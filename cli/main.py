@@ -34,6 +34,8 @@ COMMANDS = {
     "pack": ("pack", "Write the words of an engine's streams for a layer, and what they are."),
     "simulate": ("commands", "Run a layer of a model file through the engine's RTL, bit for bit."),
     "evaluate": ("evaluate", "Measure a model's perplexity with a scheme's weights and activations."),
+    "mix": ("mix", "Choose a format for each layer of a model under a budget of bits."),
+    "generate": ("generate", "Let a model write text, its linear products computed by the engine's RTL."),
     "plan": ("plan", "Predict cycles, bytes and tokens a second of a model on engines and a memory."),
     "explore": ("explore", "Measure a space of engines on a model, and show the best of them."),
     "area": ("area", "Map designs to a cell library: area, period, and what a MAC costs."),

@@ -5,19 +5,20 @@
 import hashlib
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import models, weights
+from ..explore import load_mixed
 from ..schemes import Stored, load, stored_tensors
 from ..sim.engine_run import rms
 from ..tools.outputs import whole_file
 from ..tools.settings import make_config
 
-__all__ = ["Operand", "Request", "load_activations", "operand", "product_of", "save_arrays"]
+__all__ = ["Operand", "Request", "load_activations", "of_mixed", "operand", "product_of", "save_arrays"]
 
 # The norm in front of each linear layer whose input is a normalised embedding, in Llama-like names of GGUF and Hugging Face.
 _NORMS = {
@@ -244,6 +245,19 @@ def _slice(text):
     except ValueError:
         raise ValueError(f"--rows must be A:B with integers, such as 0:64, not {text!r}") from None
     return slice(start or 0, stop)
+
+
+def of_mixed(scheme, request: Request, path) -> Request:
+    """The request with the format and the parameters that a file of formats has for its tensor."""
+    mixed = load_mixed(path).check(scheme)
+    if request.fmt is not None:
+        raise ValueError(f"--format must not be given with --mixed, which has the tensor's, not {request.fmt!r}")
+    if request.tensor is None:
+        raise ValueError("--tensor must name a layer of --mixed")
+    fmt = mixed.format_of(request.tensor)
+    given = {**mixed.settings, **scheme.format_settings.get(fmt, {})}
+    settings = tuple(f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}" for key, value in given.items())
+    return replace(request, fmt=fmt, settings=(*settings, *request.settings))
 
 
 def product_of(scheme, taken: Operand, activations=None, tokens=None, bias=None):

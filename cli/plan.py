@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`subbyte plan`: what a language model takes of an engine and its memory, layer by layer."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from ..explore import NAMED, Machine, cost_of, engine_for, shape_of
+from ..explore import NAMED, Machine, cost_of, engine_for, load_mixed, mixed_cost, shape_of
 from ..schemes import scheme
 from ..tools.outputs import write_whole
-from ..tools.settings import parse_settings
+from ..tools.settings import parse_settings, parse_stored
 from .figures import save_figures
 from .recorded import RecordedCommand
 
@@ -33,9 +34,11 @@ __all__ = ["plan"]
               help="Of a beat of each engine's bus.")
 @click.option("--prompt", metavar="TOKENS", type=click.IntRange(min=1), default=512, show_default=True, help="Read at once.")
 @click.option("--batch", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="Texts written at once.")
+@click.option("--mixed", metavar="FILE",
+              help="A format for each layer, as `subbyte mix` chose them; engines are of its scheme.")
 @click.option("--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw the roofline (.svg, .png, .pdf).")
 @click.option("--json", "figures", metavar="FILE", type=click.Path(path_type=Path), help="Write the figures to a file as well.")
-def plan(engines, name, clock, count, bandwidth, latency, bus, prompt, batch, plot, figures):
+def plan(engines, name, clock, count, bandwidth, latency, bus, prompt, batch, mixed, plot, figures):
     """Predict cycles, bytes and tokens a second of a model's linear layers.
 
     An ENGINE is SCHEME[:FORMAT][,KEY=VALUE...]; several are set beside each other. Cycles of engines are exact, and so are
@@ -48,14 +51,19 @@ def plan(engines, name, clock, count, bandwidth, latency, bus, prompt, batch, pl
     shape, rows = shape_of(name), []
     longest = max(layer.k for layer in shape.layers)
     machines = [_machine(text, longest, clock * 1e6, count, bandwidth * 1e9, latency, int(bus)) for text in engines]
-    costs = [(cost_of(machine, shape, prompt), cost_of(machine, shape, batch)) for machine in machines]
+    if mixed is None:
+        costs = [(cost_of(machine, shape, prompt), cost_of(machine, shape, batch)) for machine in machines]
+    else:
+        mixed = load_mixed(mixed)
+        costs = [_mixed_costs(machine, mixed, shape, (prompt, batch)) for machine in machines]
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{shape.name}: {shape.weights / 1e6:,.1f} M weights in the linear layers of {shape.blocks} blocks "
                   f"({shape.source})")
     for prefill, decode in costs:
-        _show(console, f"{prefill.machine.name}, {prompt} tokens read at once", prefill)
-        _show(console, f"{decode.machine.name}, a token each of {batch} text{'s' * (batch > 1)}", decode)
-        rows.append(_told(prefill, decode))
+        name = _name(prefill.machine, mixed)
+        _show(console, f"{name}, {prompt} tokens read at once", prefill, mixed)
+        _show(console, f"{name}, a token each of {batch} text{'s' * (batch > 1)}", decode, mixed)
+        rows.append(_told(prefill, decode, name))
     context = prompt + 1
     outside = {"attention_macs_a_token": shape.attention_macs(context), "head_macs_a_token": shape.head_macs,
                "vector_elements_a_token": shape.vector_elements}
@@ -79,18 +87,46 @@ def _machine(text, longest, *numbers):
     return Machine(*engine_for(name, fmt or None, parameters, longest), *numbers)
 
 
-def _show(console, title, cost):
+def _mixed_costs(machine, mixed, shape, counts):
+    """Costs of passes of so many tokens, with a machine for each format of a file."""
+    one = mixed.check(machine.scheme) and machine.scheme
+    machines = {}
+    for fmt in sorted(set(mixed.formats.values())):
+        config = replace(machine.config, **{**parse_stored(one.Config, mixed.settings), **one.format_settings.get(fmt, {})})
+        machines[fmt] = replace(machine, fmt=one.format_for(fmt, config), config=config)
+    for name in (f"blk.{block}.{layer.name}" for block in range(shape.blocks) for layer in shape.layers):
+        mixed.format_of(name)
+    return tuple(mixed_cost(machines, mixed.formats, shape, m) for m in counts)
+
+
+def _kinds(cost, formats):
+    """Layers of a cost that are alike, once, with how many they are."""
+    known = {}
+    for layer in cost.layers:
+        fmt = formats[layer.layer.name]
+        kind = f"{layer.layer.name.split('.')[-1]} {fmt}"
+        known.setdefault(kind, [replace(layer, layer=replace(layer.layer, name=kind)), 0])[1] += 1
+    return [(replace(layer, layer=replace(layer.layer, name=f"{count} x {layer.layer.name}")), count)
+            for layer, count in known.values()]
+
+
+def _show(console, title, cost, mixed=None):
     table = Table(title=title, title_justify="left")
     for column in ("layer", "N x K", "cycles", "MB", "bound", "busy", "occupied"):
         table.add_column(column, justify="left" if column in ("layer", "bound") else "right", no_wrap=True)
-    for layer in cost.layers:
+    for layer in cost.layers if mixed is None else [kind for kind, _ in _kinds(cost, mixed.formats)]:
         table.add_row(layer.layer.name, f"{layer.layer.n} x {layer.layer.k}", f"{layer.cycles:,}", f"{layer.bytes / 1e6:,.2f}",
                       layer.bound.value, f"{layer.utilization:.1%}", f"{layer.occupancy:.1%}")
     console.print(table)
     console.print(f"all blocks: {cost.cycles:,} cycles, {cost.bytes:,} bytes, {cost.tokens_per_second:,.4g} tokens/s\n")
 
 
-def _told(prefill, decode):
+def _name(machine, mixed):
+    """Of an engine, in tables."""
+    return machine.name if mixed is None else machine.name.replace(f" {machine.fmt} ", " mixed ", 1)
+
+
+def _told(prefill, decode, name):
     """The figures of an engine."""
     def layers(cost):
         return [{
@@ -100,7 +136,7 @@ def _told(prefill, decode):
         } for layer in cost.layers]
 
     return {
-        "engine": prefill.machine.name, "prefill_tokens_per_s": prefill.tokens_per_second,
+        "engine": name, "prefill_tokens_per_s": prefill.tokens_per_second,
         "decode_tokens_per_s": decode.tokens_per_second, "prefill_cycles": prefill.cycles, "decode_cycles": decode.cycles,
         "prefill_bytes": prefill.bytes, "decode_bytes": decode.bytes, "layers": layers(decode),
         "prefill_layers": layers(prefill),

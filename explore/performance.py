@@ -24,7 +24,7 @@ from ..golden.tiles import Tiles
 from ..schemes import Scheme
 from .shapes import Layer, Shape
 
-__all__ = ["Bound", "LayerCost", "Machine", "ModelCost", "cost_of", "engine_cycles"]
+__all__ = ["Bound", "LayerCost", "Machine", "ModelCost", "cost_of", "engine_cycles", "layer_bytes", "mixed_cost"]
 
 _SAMPLE, _PERIODS = 96, 8
 """Tiles after which an engine's waits repeat themselves, and after how many tiles they do, at most."""
@@ -255,6 +255,22 @@ def cost_of(machine: Machine, shape: Shape, m: int) -> ModelCost:
     return ModelCost(machine, shape, m, tuple(_layer_costs(machine, shape, m)))
 
 
+def mixed_cost(machines: Mapping[str, Machine], formats: Mapping[str, str], shape: Shape, m: int) -> ModelCost:
+    """What a pass of ``m`` tokens takes if each layer, such as ``blk.0.attn_q``, has a format of its own, and its machine.
+
+    The cost has all blocks' layers one by one, under these names.
+    """
+    known, costs = {}, []
+    for block in range(shape.blocks):
+        for layer in shape.layers:
+            fmt = formats[f"blk.{block}.{layer.name}"]
+            if (fmt, layer) not in known:
+                known[fmt, layer] = next(_layer_costs(machines[fmt], replace(shape, layers=(layer,)), m))
+            costs.append(replace(known[fmt, layer], layer=replace(layer, name=f"blk.{block}.{layer.name}")))
+    whole = replace(shape, blocks=1, layers=tuple(cost.layer for cost in costs))
+    return ModelCost(next(iter(machines.values())), whole, m, tuple(costs))
+
+
 def _layer_costs(machine, shape, m) -> Iterator[LayerCost]:
     config, timing = machine.config, machine.config.timing
     for layer in shape.layers:
@@ -296,6 +312,12 @@ def _beats_ahead(tile, tiles, name, around):
     room = around.burst * (around.outstanding if name in ("weights", "activations") else 2)
     beats = layout.pass_bytes(name, words, tile.fmt) // layout.bus_bytes
     return beats if name == "activations" else min(beats, room, of_tile // layout.bus_bytes)
+
+
+def layer_bytes(machine: Machine, m: int, n: int, k: int) -> tuple[int, int]:
+    """Bytes of a layer's weights with what goes with them, once a tile of rows; and of activations, once, and results."""
+    weight_bytes, row_bytes, result_bytes = _bytes(machine.tile(k), machine.config, m, n)
+    return weight_bytes, row_bytes + result_bytes
 
 
 def _bytes(tile, config, m, n):

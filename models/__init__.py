@@ -4,13 +4,14 @@
 
 from .capture import PREFIX, Reading, activations, inputs_of, mean_products, mean_squares, read_tokens
 from .decoder import LINEARS, Site, forward, hidden, logits, plain
-from .files import Config, Model, open_model
+from .files import Config, HeldModel, Model, open_model
 from .perplexity import TEXT, WINDOW, Perplexity, perplexity, windows
 from .tokenizer import open_tokenizer
 from .uniform import Uniform
+from .writer import CharacterWriter, Writer, open_writer
 
 __all__ = [
-    "LINEARS", "PREFIX", "TEXT", "WINDOW", "Config", "Model", "Perplexity", "Reading", "Site", "Uniform", "activations",
-    "forward", "hidden", "inputs_of", "logits", "mean_products", "mean_squares", "open_model", "open_tokenizer", "perplexity",
-    "plain", "read_tokens", "windows",
+    "LINEARS", "PREFIX", "TEXT", "WINDOW", "CharacterWriter", "Config", "HeldModel", "Model", "Perplexity", "Reading",
+    "Site", "Uniform", "Writer", "activations", "forward", "hidden", "inputs_of", "logits", "mean_products",
+    "mean_squares", "open_model", "open_tokenizer", "open_writer", "perplexity", "plain", "read_tokens", "windows",
 ]

@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from .files import Model
 
-__all__ = ["LINEARS", "Site", "forward", "hidden", "logits", "plain", "side_by_side"]
+__all__ = ["LINEARS", "Attend", "Layer", "Site", "angles", "forward", "hidden", "logits", "normalised", "plain", "rotated",
+           "side_by_side"]
 
 LINEARS = {"attn_q": True, "attn_k": True, "attn_v": True, "attn_output": False, "ffn_gate": True, "ffn_up": True,
            "ffn_down": False}
@@ -47,6 +48,13 @@ class Site(NamedTuple):
 Layer = Callable[[Site, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 """From a site and its weight float32 [N, K] to the product: float32 [T, K] of one window to [T, N]."""
 
+Attend = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
+"""From "scores" or "mixed" and float32 operands [T, K] and [N, K] to their product [T, N], of a head's 256 queries at most.
+
+Scores: queries, already over the root of a head's width, and keys. Mixed: the scores' softmax, from 0 to 1, and the values of
+each element of a head.
+"""
+
 
 def plain(site: Site, weight: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The float32 product by the weight as it is."""
@@ -55,6 +63,7 @@ def plain(site: Site, weight: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: int | None = None,
+           behind: tuple[int, np.ndarray] | None = None, attend: Attend | None = None,
            progress: Callable[[int, int], None] = lambda done, all: None) -> np.ndarray:
     """States behind the last block and the final norm, float32 [W, T, width].
 
@@ -68,29 +77,35 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
         block's are made.
     blocks : int or None
         Stop behind so many, before the final norm.
+    behind : (int, float32 [W, T, width]) or None
+        Begin behind so many blocks, with the states that they leave.
+    attend : callable or None
+        Computes attention's own products; see :data:`Attend`. None: float32.
     progress : callable
         Takes the windows that have gone through a block so far, and how many there are in all.
     """
     tokens, config = np.asarray(tokens), model.config
     if tokens.ndim != 2 or not tokens.size or not 0 <= tokens.min() <= tokens.max() < config.vocabulary:
         raise ValueError(f"tokens must be [W, T] of 0 to {config.vocabulary - 1}, not {tokens.shape}")
-    stop, rotation = config.blocks if blocks is None else blocks, _rotation(config, tokens.shape[1])
-    states = model.weight("token_embd")[tokens]
-    for block in range(stop):
+    stop = config.blocks if blocks is None else blocks
+    rotation = angles(config.rope_base, config.head_width, 0, tokens.shape[1])
+    first, states = (0, model.weight("token_embd")[tokens]) if behind is None else (behind[0], behind[1].copy())
+    for block in range(first, stop):
         linear = {name: layer(Site(block, name), model.weight(f"blk.{block}.{name}")) for name in LINEARS}
         norms = {name: model.weight(f"blk.{block}.{name}") for name in ("attn_norm", "ffn_norm")}
-        through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config)
+        through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config,
+                          attend=attend)
         for window, _ in enumerate(side_by_side(through, states)):
-            progress(block * len(tokens) + window + 1, stop * len(tokens))
-    return states if blocks is not None else _normalised(states, model.weight("output_norm"), config)
+            progress((block - first) * len(tokens) + window + 1, (stop - first) * len(tokens))
+    return states if blocks is not None else normalised(states, model.weight("output_norm"), config.epsilon)
 
 
-def _through_block(x, linear, norms, rotation, config):
+def _through_block(x, linear, norms, rotation, config, attend):
     """Change a window's states [T, width] into those behind a block."""
-    normal = _normalised(x, norms["attn_norm"], config)
+    normal = normalised(x, norms["attn_norm"], config.epsilon)
     q, k, v = (linear[f"attn_{part}"](normal) for part in "qkv")
-    x += linear["attn_output"](_attention(q, k, v, rotation, config))
-    normal = _normalised(x, norms["ffn_norm"], config)
+    x += linear["attn_output"](_attention(q, k, v, rotation, config, attend))
+    normal = normalised(x, norms["ffn_norm"], config.epsilon)
     gate = linear["ffn_gate"](normal)
     x += linear["ffn_down"](gate / (1 + np.exp(-gate)) * linear["ffn_up"](normal))
 
@@ -111,41 +126,49 @@ def forward(model: Model, tokens: np.ndarray, layer: Layer = plain) -> np.ndarra
     return logits(model, hidden(model, tokens, layer))
 
 
-def _normalised(x, weight, config):
-    scale = np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(config.epsilon))
+def normalised(x: np.ndarray, weight: np.ndarray, epsilon: float) -> np.ndarray:
+    """States [..., width] over their rms, times a norm's weight."""
+    scale = np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(epsilon))
     return x / scale * weight
 
 
-def _rotation(config, length):
-    """Cosines and sines [T, 1, head_width / 2]: a pair's angle grows with the position, the slower the later the pair."""
-    frequencies = config.rope_base ** -(np.arange(0, config.head_width, 2) / config.head_width)
-    angles = np.arange(length)[:, None, None] * frequencies
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+def angles(base: float, width: int, first: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines float32 [length, 1, width / 2] of positions from ``first``.
+
+    A pair's angle grows with the position, the slower the later the pair.
+    """
+    turned = np.arange(first, first + length)[:, None, None] * base ** -(np.arange(0, width, 2) / width)
+    return np.cos(turned).astype(np.float32), np.sin(turned).astype(np.float32)
 
 
-def _rotated(x, rotation, config):
-    """Heads [T, heads, head_width] with their pairs turned; the order of elements becomes the one of halves."""
+def rotated(x: np.ndarray, rotation: tuple[np.ndarray, np.ndarray], interleaved: bool) -> np.ndarray:
+    """Heads [T, heads, width] with their pairs turned by :func:`angles`; the order of elements becomes the one of halves."""
     cos, sin = rotation
-    half = config.head_width // 2
-    first, second = (x[..., ::2], x[..., 1::2]) if config.interleaved else (x[..., :half], x[..., half:])
+    half = x.shape[-1] // 2
+    first, second = (x[..., ::2], x[..., 1::2]) if interleaved else (x[..., :half], x[..., half:])
     return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
-def _attention(q, k, v, rotation, config):
+def _attention(q, k, v, rotation, config, attend):
     """Causal attention of one window: [T, heads * head_width]; each key head serves the queries of ``heads / kv_heads``."""
     length, share = len(q), config.heads // config.kv_heads
     q, k, v = (part.reshape(length, -1, config.head_width) for part in (q, k, v))
-    q = _rotated(q, rotation, config) / np.float32(np.sqrt(config.head_width))
-    q, k, v = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, _rotated(k, rotation, config), v))
+    q = rotated(q, rotation, config.interleaved) / np.float32(np.sqrt(config.head_width))
+    q, k, v = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, rotated(k, rotation, config.interleaved), v))
     mixed = np.empty((length, config.heads, config.head_width), np.float32)
     unseen = np.triu(np.full((_QUERIES, _QUERIES), -np.inf, np.float32), 1)
     for head in range(config.heads):
         keys, values = k[head // share], v[head // share]
         for start in range(0, length, _QUERIES):
             stop = min(start + _QUERIES, length)
-            scores = q[head, start:stop] @ keys[:stop].T
+            queries = q[head, start:stop]
+            scores = queries @ keys[:stop].T if attend is None else attend("scores", queries, keys[:stop])
             scores[:, start:] += unseen[: stop - start, : stop - start]
             scores -= scores.max(axis=1, keepdims=True)
             np.exp(scores, out=scores)
-            mixed[start:stop, head] = scores @ values[:stop] / scores.sum(axis=1, keepdims=True)
+            if attend is None:
+                mixed[start:stop, head] = scores @ values[:stop] / scores.sum(axis=1, keepdims=True)
+            else:
+                scores /= scores.sum(axis=1, keepdims=True)
+                mixed[start:stop, head] = attend("mixed", scores, np.ascontiguousarray(values[:stop].T))
     return mixed.reshape(length, -1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..weights.files import GgufFile, WeightFileError, load_tensor, open_file
 
-__all__ = ["Config", "Model", "open_model"]
+__all__ = ["Config", "HeldModel", "Model", "open_model"]
 
 _HUGGING_FACE = {
     "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head", "attn_norm": "input_layernorm",
@@ -97,6 +97,20 @@ class Model:
     def head(self) -> np.ndarray:
         """From a token's state to logits, float32 [vocabulary, width]."""
         return self.weight("token_embd" if self.config.tied else "output")
+
+
+class HeldModel(Model):
+    """Likewise, with its tensors held in memory in float32 once they were asked for."""
+
+    def __init__(self, path: str | os.PathLike):
+        super().__init__(path)
+        self._held = {}
+
+    def weight(self, name: str) -> np.ndarray:
+        """See :meth:`Model.weight`; not to be changed."""
+        if name not in self._held:
+            self._held[name] = super().weight(name)
+        return self._held[name]
 
 
 def open_model(path: str | os.PathLike) -> Model:

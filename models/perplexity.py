@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .decoder import Layer, hidden, plain, side_by_side
+from .decoder import Attend, Layer, hidden, plain, side_by_side
 from .files import Model
 
 __all__ = ["TEXT", "WINDOW", "Perplexity", "perplexity", "windows"]
@@ -67,9 +67,10 @@ def windows(tokens: np.ndarray, count: int | None, size: int = WINDOW) -> np.nda
 
 
 def perplexity(model: Model, tokens: np.ndarray, layer: Layer = plain,
-               progress: Callable[[int, int], None] = lambda done, all: None) -> Perplexity:
+               progress: Callable[[int, int], None] = lambda done, all: None,
+               behind: tuple[int, np.ndarray] | None = None, attend: Attend | None = None) -> Perplexity:
     """Perplexity on windows [W, T]: each predicts its later T - 1 tokens; see :func:`subbyte.models.hidden` for the rest."""
-    states, head = hidden(model, tokens, layer, progress=progress), model.head().T
+    states, head = hidden(model, tokens, layer, progress=progress, behind=behind, attend=attend), model.head().T
 
     def loss(window):
         states, wanted = window

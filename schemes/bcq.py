@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 
 from ..golden import bcq
+from ..golden.fast import has_compiler
 from .contract import Part, Product, Scheme
 from .operands import to_binary16
 
@@ -89,6 +90,16 @@ class Bcq(Scheme):
             self.inputs(x, qweight, config),
             bcq.pack_outputs(y, flags.nonfinite, config),
         )
+
+    def reference(self, x, qweight, config):
+        return bcq.reference(x, qweight)
+
+    def answer(self, x, qweight, config):
+        if not has_compiler():
+            return bcq.matmul(x, qweight, config).astype(np.float32)
+        from ..golden.bcq import fast
+
+        return fast.matmul(x, qweight, config).astype(np.float32, copy=False)
 
     def results(self, words, m, n, config):
         y, *masks = bcq.unpack_outputs(words, m, n, config)

@@ -40,6 +40,7 @@ class Bipolar(Scheme):
     bench = ({"rows": 2, "cols": 4, "lanes": 64, "drain": 4},)
     perplexities = {"bipolar8": 18.42, "bipolar4": 95.4}
     accurate = False
+    one_token = {"cols": 16, "lanes": 64, "drain": 4, "output": "float32"}
     arithmetic = (("bipolar4", {"output": "float32"}), ("bipolar8", {"output": "float32"}))
 
     def takes(self, fmt, config):
@@ -76,13 +77,24 @@ class Bipolar(Scheme):
     def product(self, x, qweight, config):
         y, flags = bipolar.matmul(x, qweight, config, flags=True)
         m, n = y.shape
-        scales = np.outer(x.scales.astype(np.float64), qweight.scales.astype(np.float64))
         return Product(
             y, flags._asdict(), frozenset(), bipolar.reference(x, qweight),
             config.timeline(m, n, config.schedule(qweight, x)), self.inputs(x, qweight, config),
             bipolar.pack_outputs(bipolar.padded_results(x, qweight, config)[0], m, n, config),
-            1.0 if config.has_scales else scales,
+            self._unit(x, qweight, config),
         )
+
+    def reference(self, x, qweight, config):
+        return bipolar.reference(x, qweight)
+
+    def answer(self, x, qweight, config):
+        from ..golden.bipolar import fast
+
+        return (fast.matmul(x, qweight, config) * self._unit(x, qweight, config)).astype(np.float32)
+
+    @staticmethod
+    def _unit(x, qweight, config):
+        return 1.0 if config.has_scales else np.outer(x.scales.astype(np.float64), qweight.scales.astype(np.float64))
 
     def results(self, words, m, n, config):
         y, *masks = bipolar.unpack_outputs(words, m, n, config)

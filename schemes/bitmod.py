@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 
 from ..golden import bitmod
+from ..golden.fast import has_compiler
 from .contract import Part, Product, Scheme
 from .operands import to_binary16
 
@@ -64,6 +65,13 @@ class BitMod(Scheme):
         "large": {"rows": 4, "cols": 4, "lanes": 4, "sum_stages": 6},
     }
 
+    one_token = {"cols": 16, "lanes": 16}
+
+    def token_config(self, fmt, **parameters):
+        """For the one format."""
+        formats = tuple(known for known in bitmod.Format if known.name.lower() in fmt)
+        return super().token_config(fmt, **{"formats": formats, **parameters})
+
     def takes(self, fmt, config):
         return any(taken.name.lower() in fmt for taken in config.formats)
 
@@ -108,6 +116,11 @@ class BitMod(Scheme):
         values = bitmod.values_of(**told, special_values=special_values)
         return super().from_fields({**fields, "special_values": special_values, "values": values})
 
+    def attention(self, kind, x, other, config):
+        """Keys and values in INT8; queries and the softmax in binary16."""
+        del kind
+        return self.activations(x, config), self.quantize(other, "int8", config)
+
     def activations(self, x, config):
         return to_binary16(x)
 
@@ -124,6 +137,16 @@ class BitMod(Scheme):
             self.inputs(x, qweight, config),
             bitmod.pack_outputs(y, flags.nonfinite, config),
         )
+
+    def reference(self, x, qweight, config):
+        return bitmod.reference(x, qweight)
+
+    def answer(self, x, qweight, config):
+        if not has_compiler():
+            return bitmod.matmul(x, qweight, config).astype(np.float32)
+        from ..golden.bitmod import fast
+
+        return fast.matmul(x, qweight, config).astype(np.float32, copy=False)
 
     def results(self, words, m, n, config):
         y, *masks = bitmod.unpack_outputs(words, m, n, config)

@@ -188,6 +188,10 @@ class Scheme(Priced):
         for what it has no figure of (`make perplexity`).
     unsteady : tuple of str
         Formats of these on whose roundings the last bit of a sum decides.
+    one_token : mapping of str to object
+        Parameters of an engine for one token at a time, which ``rows=1`` is one of.
+    one_token_how : str or None
+        How its activations are made, one of ``emulations``; None: the first.
     accurate : bool
         Whether `make bench` tabulates errors of the engine by format.
     """
@@ -206,6 +210,8 @@ class Scheme(Priced):
     emulations: tuple[str, ...] = ("engine",)
     perplexities: Mapping[str, float | None] = {}
     unsteady: tuple[str, ...] = ()
+    one_token: Mapping[str, Any] = {}
+    one_token_how: str | None = None
     accurate: bool = True
 
     @property
@@ -308,6 +314,18 @@ class Scheme(Priced):
             If they do not fit the config, or each other.
         """
 
+    def reference(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> np.ndarray:
+        """The exact product of the quantized operands of :meth:`product`, corrections included, float64 [M, N]."""
+        return self.product(x, qweight, config, **terms).reference
+
+    def answer(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> np.ndarray:
+        """The engine's answer alone, ``y * unit`` of :meth:`product` in float32 [M, N], for whole texts.
+
+        The bits are golden's; a scheme with a faster twin of its exact model uses that.
+        """
+        product = self.product(x, qweight, config, **terms)
+        return (product.y * product.unit).astype(np.float32)
+
     @abstractmethod
     def results(self, words: np.ndarray, m: int, n: int, config: EngineConfig) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
         """Words of ``outputs`` as y [M, N] and the flags of its tiles."""
@@ -324,6 +342,21 @@ class Scheme(Priced):
     def config_of(self, fmt: str, **parameters: Any) -> EngineConfig:
         """An engine that takes the format, with these parameters and else the defaults."""
         return self.Config(**{**self.format_settings.get(fmt, {}), **parameters})
+
+    def attention(self, kind: str, x: np.ndarray, other: np.ndarray, config: EngineConfig) -> tuple[Any, Any]:
+        """Operands of :meth:`product` of one of attention's own products, :data:`subbyte.models.decoder.Attend`.
+
+        Raises
+        ------
+        ValueError
+            If the scheme publishes none.
+        """
+        del kind, x, other, config
+        raise ValueError(f"--attention is for schemes that publish it (bitmod: INT8 keys and values; tender), not {self.name}")
+
+    def token_config(self, fmt: str, **parameters: Any) -> EngineConfig:
+        """Likewise, with the sizes of ``one_token`` for defaults, which suit a compiled simulation: lanes are cheap there."""
+        return self.config_of(fmt, **{"rows": 1, **self.one_token, **parameters})
 
     def tables(self, path) -> None:
         """Print further tables of `make bench`, of the model file at ``path``."""

@@ -77,8 +77,18 @@ class Rsr(Scheme):
             config.timeline(m, n, config.schedule(qweight, x)),
             self.inputs(x, qweight, config),
             rsr.pack_outputs(y, config),
-            1.0 if config.has_scales else np.outer(x.scales, qweight.scales),
+            self._unit(x, qweight, config),
         )
+
+    def reference(self, x, qweight, config):
+        return rsr.reference(x, qweight)
+
+    def answer(self, x, qweight, config):
+        return (rsr.matmul(x, qweight, config) * self._unit(x, qweight, config)).astype(np.float32)
+
+    @staticmethod
+    def _unit(x, qweight, config):
+        return 1.0 if config.has_scales else np.outer(x.scales, qweight.scales)
 
     def results(self, words, m, n, config):
         y, *masks = rsr.unpack_outputs(words, m, n, config)

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ..golden import tender
+from ..golden.tender import fast
 from .contract import Part, Product, Scheme
 
 __all__ = ["SCHEME"]
@@ -16,8 +17,11 @@ _BITS = {f"int{bits}": {"bits_w": bits, "bits_a": bits} for bits in (4, 8)}
 
 def _decompose(x, config, channel_bias):
     """The authors' chunks of 256 rows, 8 groups."""
-    chunk_size = max(256 // config.rows, 1) * config.rows
-    return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, chunk_size, channel_bias=channel_bias)
+    return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, _chunk_size(config), channel_bias=channel_bias)
+
+
+def _chunk_size(config):
+    return max(256 // config.rows, 1) * config.rows
 
 
 class Tender(Scheme):
@@ -53,6 +57,8 @@ class Tender(Scheme):
         "int4 exact": None, "int4 biased-exact": None,
     }
     unsteady = ("int4",)
+    one_token = {"cols": 16, "lanes": 32}
+    one_token_how = "unbiased"  # a single token would lend its own half to the bias, and to the correction its product
 
     def takes(self, fmt, config):
         return fmt == f"int{config.bits_w}"
@@ -74,6 +80,14 @@ class Tender(Scheme):
 
     def suited(self, tensor):
         return {"bits_w": next((bits for bits in tender.BITS if np.abs(tensor.values).max() < 1 << bits - 1), 8)}
+
+    def attention(self, kind, x, other, config):
+        """As the authors have it: queries signed, the softmax unsigned, a scale a key and a scale an element of the values; but
+        without bias at the queries and keys, whose corrections would be two products in floating point.
+        """
+        unsigned = kind == "mixed"
+        operand = tender.decompose(x, config.bits_a, 8, _chunk_size(config), unsigned, channel_bias=False)
+        return operand, tender.quantize(other, config.bits_w)
 
     def activations(self, x, config):
         """Without channel bias, whose correction needs the weight as it was."""
@@ -116,15 +130,25 @@ class Tender(Scheme):
         terms = x, qweight, config, correction, bias, divisors
         y, flags = tender.matmul(*terms, flags=True)
         m, n = y.shape
-        exact = tender.reference(x, qweight, correction).reshape(-1, n)[:m]
-        if bias is not None:
-            exact = exact + np.asarray(bias, np.float64)
-        unit = np.repeat(np.asarray(divisors, np.float64), x.xq.shape[1], axis=0)[:m] if config.requantizes else 1.0
         return Product(
-            y, flags._asdict(), frozenset(["overflow"] if flags.overflow.any() else []), exact,
+            y, flags._asdict(), frozenset(["overflow"] if flags.overflow.any() else []),
+            self.reference(x, qweight, config, correction=correction, bias=bias),
             config.timeline(m, n, config.schedule(qweight, x)), tender.pack(*terms),
-            tender.pack_outputs(y, flags.overflow, tender.filling(*terms), config), unit,
+            tender.pack_outputs(y, flags.overflow, tender.filling(*terms), config), self._unit(x, config, divisors),
         )
+
+    def reference(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
+        del divisors  # of results, which are no further from the product for it
+        exact = fast.reference(x, qweight, correction).reshape(-1, qweight.shape[0])[: x.rows]
+        return exact if bias is None else exact + np.asarray(bias, np.float64)
+
+    def answer(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
+        y = fast.matmul(x, qweight, config, correction, bias, divisors)
+        return (y * self._unit(x, config, divisors)).astype(np.float32)
+
+    @staticmethod
+    def _unit(x, config, divisors):
+        return np.repeat(np.asarray(divisors, np.float64), x.xq.shape[1], axis=0)[: x.rows] if config.requantizes else 1.0
 
     def results(self, words, m, n, config):
         y, overflow = tender.unpack_outputs(words, m, n, config)

@@ -64,9 +64,47 @@ def test_activations_as_the_engine_takes_them(model, name, tmp_path):
     assert len(set(losses.values())) == len(losses) and np.ptp(list(losses.values())) < 0.2
 
 
+@pytest.mark.parametrize("name, settings", [*((name, ()) for name in engines()), ("bitmod", ("form=dense",))])
+def test_products_to_the_bit(model, name, settings, tmp_path, monkeypatch):
+    """The exact path computes golden's bits in all layers; its errors are the engine's."""
+    one = scheme(name)
+    options = [word for setting in settings for word in ("--set", setting)]
+    done = evaluate(name, "--weights", model, *options, "--tokens", 64, "--path", "both", "--json", tmp_path / "f.json")
+    assert done.exit_code == 0, done.output
+    exact = json.loads((tmp_path / "f.json").read_text())
+    (beside,) = exact["beside"]
+    assert (exact["path"], beside["path"], exact["activations"]) == ("exact", "dequantized", one.emulations[0])
+    assert exact["loss"] == pytest.approx(beside["loss"], rel=1e-3) and "arithmetic" not in beside["layers"][0]
+    windows = models.windows(models.read_tokens(model, models.TEXT), 64, 64)
+    config, found = one.config_of(exact["format"], **dict(setting.split("=") for setting in settings)), {}
+
+    def layer(site, weight):
+        qweight = one.quantize(weight, exact["format"], config)
+
+        def product(x):
+            operand, terms = one.site(x, weight, qweight.dequantize(), config, site.normalised)
+            golden = one.product(operand, qweight, config, **terms)
+            found[site.tensor] = golden
+            return (golden.y * golden.unit).astype(np.float32)
+
+        return product
+
+    assert models.perplexity(models.open_model(model), windows, layer).losses.tolist() == exact["losses"]
+    for row in exact["layers"]:
+        golden, told = found[row["tensor"]], row["arithmetic"]
+        rms = np.sqrt(np.square(golden.reference).mean())
+        assert told["error"] == pytest.approx(np.sqrt(np.square(golden.error).mean()) / rms, rel=1e-2, abs=3e-7)
+        assert told["largest"] == pytest.approx(abs(golden.error[told["token"], told["output"]]) / rms, rel=1e-2, abs=1e-6)
+    assert "rms of a layer over its product's rms" in done.stdout and "in float32 on the same operands" in done.stdout
+    monkeypatch.setattr(type(one), "answer", lambda self, x, q, config, **terms: np.zeros((64, q.shape[0]), "f4"))
+    done = evaluate(name, "--weights", model, *options, "--tokens", 64, "--path", "exact", "--json", tmp_path / "f.json")
+    assert json.loads((tmp_path / "f.json").read_text())["layers"][0]["arithmetic"]["error"] == 1
+
+
 @pytest.mark.parametrize("options, message", [
     (("--format", "int4"), "--format must be one that the engine takes (ternary-tensor), not 'int4'"),
     (("--activations", "engin"), "--activations must be one of float, engine, not 'engin' (did you mean engine?)"),
+    (("--activations", "float", "--path", "exact"), "--activations must be one of engine on the exact path, not 'float'"),
     (("--tokens", "100000000"), "--tokens must be 2 to "),
     (("--text", "none.txt"), "none.txt: no such text file"),
     (("--set", "rowz=3"), "RsrConfig has no such parameter"),

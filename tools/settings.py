@@ -9,7 +9,7 @@ import typing
 
 from .hints import near
 
-__all__ = ["make_config", "parse_settings"]
+__all__ = ["make_config", "parse_settings", "parse_stored"]
 
 
 def parse_settings(config, settings):
@@ -43,6 +43,12 @@ def parse_settings(config, settings):
                              f"it has {', '.join(names)}")
         parsed[key] = _parse(key, text.strip(), types_of[key])
     return parsed
+
+
+def parse_stored(config, stored):
+    """Likewise of a mapping out of a file, whose sequences are lists."""
+    return parse_settings(config, [f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+                                   for key, value in stored.items()])
 
 
 def make_config(config, settings):

@@ -30,6 +30,7 @@ __all__ = [
     "correction",
     "error_bound",
     "filling",
+    "finish",
     "matmul",
     "recombine_nibbles",
     "reference",
@@ -149,14 +150,14 @@ def matmul(
     for chunk in range(len(decomposed.xq)):
         beats = beats_of(decomposed, chunk, config.lanes)
         acc, overflow = _accumulate_wrapped(decomposed, qweight, chunk, beats, config)
-        results.append(_finish(acc, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config))
+        results.append(finish(acc, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config))
         m, n = overflow.shape
         masks.append(config.tiles(m, n).any(overflow))
     y = np.concatenate(results)
     return (y, Flags(np.concatenate(masks))) if flags else y
 
 
-def _finish(acc, terms, config):
+def finish(acc, terms, config):
     """Results of sums [rows, N] with the constants of their columns."""
     y = scale_add(acc, terms[0][None, :], terms[1][None, :])
     return requantize(y, terms[2], config.output_bits, config.output.startswith("u")) if config.requantizes else y
@@ -174,7 +175,7 @@ def filling(
     chunk = len(decomposed.xq) - 1
     beats = beats_of(decomposed, chunk, config.lanes)
     zeros = np.zeros((1, qweight.shape[0]), np.int64)
-    return _finish(zeros, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config)[0]
+    return finish(zeros, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config)[0]
 
 
 def _accumulate_wrapped(decomposed, qweight, chunk, beats, config):
