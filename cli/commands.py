@@ -15,6 +15,7 @@ from ..hdl.target import ASIC, TARGETS
 from ..schemes import save, scheme
 from ..sim.cocotb_run import resolve_seed
 from ..sim.engine_run import EngineModel, rms
+from ..sim.testbench import write_testbench
 from ..top import emit
 from . import complete, operands, whole_model
 from .figures import save_figures
@@ -92,7 +93,9 @@ def activation_options(command):
 @click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
               help="Write FILE.v and, beside it, its manifest FILE.json; anything else is a folder for them. "
                    "Default: the Verilog alone, to standard output.")
-def verilog(scheme, settings, part, name, target, output):
+@click.option("--testbench", is_flag=True, help="Of an engine, with -o: write beside it NAME_tb.v, a testbench in plain Verilog, and "
+              "the words of one product; its first lines say how to run it.")
+def verilog(scheme, settings, part, name, target, output, testbench):
     """Generate an engine, or one of its processing elements, as Verilog-2005.
 
     \b
@@ -101,13 +104,20 @@ def verilog(scheme, settings, part, name, target, output):
     \b
     Example:
       subbyte verilog {engine} --set rows=4 --set cols=16 --set lanes=8 -o {engine}_engine.v
+      subbyte verilog {engine} --testbench -o build/engine
     """
-    component, usual_name = scheme.component(part, make_config(scheme.Config, settings))
+    if testbench and (part != "engine" or output is None):
+        raise ValueError("--testbench is for --part engine, and needs -o")
+    config = make_config(scheme.Config, settings)
+    component, usual_name = scheme.component(part, config)
     name = usual_name if name is None else name
     if output is None:
         click.echo(emit.to_verilog(component, name, target=target), nl=False)
         return
-    for path in emit.write(component, name, output, target=target):
+    written = emit.write(component, name, output, target=target)
+    if testbench:
+        written = [*written, *write_testbench(scheme, config, component, name, written[0])]
+    for path in written:
         _LOG.print(f"wrote {path}")
 
 
