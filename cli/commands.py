@@ -18,6 +18,7 @@ from ..sim.engine_run import EngineModel, rms
 from ..sim.testbench import write_testbench
 from ..top import emit
 from . import complete, operands, whole_model
+from .accelerators import ACCELERATORS, make_accelerator, write_accelerator
 from .figures import save_figures
 from .main import Failure
 from .recorded import RecordedCommand
@@ -93,13 +94,14 @@ def activation_options(command):
 @click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
               help="Write FILE.v and, beside it, its manifest FILE.json; anything else is a folder for them. "
                    "Default: the Verilog alone, to standard output.")
-@click.option("--testbench", is_flag=True, help="Of an engine, with -o: write beside it NAME_tb.v, a testbench in plain Verilog, and "
+@click.option("--testbench", is_flag=True, help="With -o: write beside the engine NAME_tb.v, a testbench in plain Verilog, and "
               "the words of one product; its first lines say how to run it.")
 def verilog(scheme, settings, part, name, target, output, testbench):
     """Generate an engine, or one of its processing elements, as Verilog-2005.
 
     \b
-    `subbyte list` names schemes and parts. The manifest holds ports, payload layouts, parameters and latencies.
+    `subbyte list` names schemes and parts; more are accelerator (in front of a memory) and accelerator_stream, written
+    with their registers' files, a C driver and FuseSoC's core. The manifest holds ports, payloads, parameters and latencies.
 
     \b
     Example:
@@ -108,9 +110,13 @@ def verilog(scheme, settings, part, name, target, output, testbench):
     """
     if testbench and (part != "engine" or output is None):
         raise ValueError("--testbench is for --part engine, and needs -o")
-    config = make_config(scheme.Config, settings)
-    component, usual_name = scheme.component(part, config)
-    name = usual_name if name is None else name
+    config = make_config(scheme.Config, settings, scheme.accelerator[0] if part == ACCELERATORS[0] else {})
+    name = f"{scheme.name}_{part}" if name is None else name
+    if part in ACCELERATORS and output is not None:
+        for path in write_accelerator(scheme, part, config, name, output, target):
+            _LOG.print(f"wrote {path}")
+        return
+    component = make_accelerator(scheme, part, config) if part in ACCELERATORS else scheme.component(part, config)[0]
     if output is None:
         click.echo(emit.to_verilog(component, name, target=target), nl=False)
         return

@@ -77,7 +77,8 @@ module {top};
     begin
       failures = failures + 1;
       if (failures <= 10)
-        $display("FAIL: %0s %0d of {beats} is %h, not %h", what, at, found, at < {beats} ? expected[at] : {bits}'bx);
+        $display("FAIL: %0s %0d of {beats} is %h, not %h",
+                 what, at, found, at < {beats} ? expected[at] : {bits}'bx);
     end
   endtask
 
@@ -121,7 +122,8 @@ endmodule
 
 def ragged_product(scheme: Scheme, config, fmt: str | None = None, seed: int = 1) -> Product:
     """A product of random numbers that no size divides: two tiles each way, and more than one group, if groups are short."""
-    rng, beats = np.random.default_rng(seed), config.group_beats if config.max_groups > 1 and config.group_beats <= _BEATS else 2
+    has_groups = config.max_groups > 1 and config.group_beats <= _BEATS
+    rng, beats = np.random.default_rng(seed), config.group_beats if has_groups else 2
     m, n = config.rows + max(config.rows // 2, 1), config.cols + max(config.cols // 2, 1)
     k = max(min((beats + 1) * config.lanes + max(config.lanes // 2, 1), config.largest_k), 1)
     fmt = scheme.format_for(fmt, config)
@@ -186,7 +188,7 @@ def make_testbench(
 // SPDX-FileCopyrightText: 2026 subbyte contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A product X[{m}, K] @ W[{n}, K].T of random numbers, its words in {top}_*.hex, every word of its results compared. In their folder:
+// X[{m}, K] @ W[{n}, K].T of random numbers, its words in {top}_*.hex; every word of the results is compared. In this folder:
 //   iverilog -g2005 -o {top}.vvp {top}.v {source} && vvp -N {top}.vvp
 `timescale 1ns/1ps
 

@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The bare-metal driver in C on the Verilated accelerator: products to the bit, the queue, the interrupt, each cause; it compiles
-without a warning for this machine and for riscv32."""
+"""The bare-metal driver in C on the Verilated accelerator: products to the bit, the queue, the interrupt, each cause.
+
+It compiles without a warning for this machine and for riscv32.
+"""
 
 import shutil
 import subprocess
@@ -94,7 +96,10 @@ def done_of(product):
     return CAUSES["DATA"] if product.errors or any(flags.any() for flags in product.flags.values()) else OK
 
 
-@pytest.mark.parametrize("name", [name if name == "tender" else pytest.param(name, marks=pytest.mark.long) for name in engines()])
+_SCHEMES = [name if name == "tender" else pytest.param(name, marks=pytest.mark.long) for name in engines()]
+
+
+@pytest.mark.parametrize("name", _SCHEMES)
 def test_driver(name, tmp_path):
     """Ragged products alone, queued, with the interrupt; then each cause that a program can bring about."""
     with Bench(name, tmp_path) as bench:
@@ -173,13 +178,15 @@ def check_causes(bench, job, product):
 
 
 def sources(folder):
-    """The driver, a product of it, and a program that uses them."""
+    """The driver, a product, and the program of docs/system.md that uses them."""
     write_driver(folder)
     config, (k, product) = small_config("rsr"), cases_of(scheme("rsr"), small_config("rsr"), np.random.default_rng(1))[1]
     layout = memory_model.MemoryAccelerator(scheme("rsr").part("engine").make(config), "rsr", bus_bytes=8).layout
     image = layout.image(product.inputs, *product.y.shape)
     (folder / "product.c").write_text(product_source(image, k, "layer", flat_outputs(layout, product)))
-    return [folder / "subbyte.c", folder / "product.c"]
+    page = (Path(__file__).parents[1] / "docs" / "system.md").read_text()
+    (folder / "program.c").write_text(page.split("```c\n")[1].split("```")[0])
+    return [folder / "subbyte.c", folder / "product.c", folder / "program.c"]
 
 
 @pytest.mark.parametrize("target", ["host", "riscv32"])

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`make soc`: a LiteX SoC with a RISC-V core and two accelerators, in simulation; its firmware runs a layer on each and checks it.
+"""`make soc`: a LiteX SoC with a RISC-V core and two accelerators, simulated; its firmware runs a layer on each and checks it.
 
 Each accelerator's master reaches two memories: one of its own, as wide as its bus, and whatever is on the SoC's bus.
 """
 
 import argparse
+import logging
 import os
 import shutil
 import subprocess
@@ -14,9 +15,11 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SHAPE = 8, 1536, 576
-"""M, N, K: eight tokens through a layer of SmolLM2's size."""
+SHAPE, QUICK_SHAPE = (8, 1536, 576), (3, 20, 64)
+"""M, N, K: eight tokens through a layer of SmolLM2's size; and what --quick computes."""
 SCHEMES = "tender", "rsr"
+QUICK = {"rows": 2, "cols": 4, "lanes": 8, "drain": 2}
+"""Sizes of the arrays with --quick."""
 REGISTERS, OWN, RAM = 0x9000_0000, (0xA000_0000, 0xB000_0000), 0x4000_0000
 GCC = "riscv64-unknown-elf-gcc"
 CLOCK = 1_000_000
@@ -35,16 +38,18 @@ def missing_tools():
     return [package for what, package in _PACKAGES.items() if not has(what)] if shutil.which("cc") else ["gcc", "g++"]
 
 
-def prepare(name, build):
-    """The Verilog of a scheme's accelerator, and a product: its parts of a memory, the results, the engine's own cycles."""
+def prepare(name, build, quick):
+    """The Verilog of a scheme's accelerator, and a product: its parts of a memory, K, the results, the engine's own cycles."""
     import numpy as np
+
     from subbyte.cli.verilog_all import write
     from subbyte.golden.memory import MemoryLayout
     from subbyte.host.c_source import result_bytes
     from subbyte.schemes import scheme
 
-    found, (m, n, k) = scheme(name), SHAPE
+    found, (m, n, k) = scheme(name), QUICK_SHAPE if quick else SHAPE
     settings, around = found.accelerator
+    settings = QUICK if quick else settings
     print(write(name, "accelerator", build, f"{name}_accelerator", settings), flush=True)
     config = found.Config(**settings)
     rng, fmt = np.random.default_rng(1), found.format_for(None, config)
@@ -54,7 +59,7 @@ def prepare(name, build):
     layout = MemoryLayout(config, around["bus_bytes"])
     image = layout.image(product.inputs, m, n)
     cycles = config.timeline(m, n, config.schedule(qweight, x), "m_outer").cycles
-    return image, result_bytes(layout, product.outputs, m, n), cycles
+    return image, k, result_bytes(layout, product.outputs, m, n), cycles
 
 
 def lay(image):
@@ -88,7 +93,7 @@ def make_soc(build, products, rom):
     ends = [Subsignal(f"{side}_{part}", Pins(8 if part == "data" else 1))
             for side in ("source", "sink") for part in ("valid", "ready", "data")]
     platform = SimPlatform("SIM", [("sys_clk", 0, Pins(1)), ("serial", 0, *ends)])
-    ram = b"".join(lay(image) + expected.tobytes() for image, expected, _ in products.values())
+    ram = b"".join(lay(image) + expected.tobytes() for image, _, expected, _ in products.values())
 
     class Soc(SoCCore):
         def __init__(self):
@@ -101,7 +106,7 @@ def make_soc(build, products, rom):
             self.comb += self.crg.cd_sys.clk.eq(clock)
             self.sim_finish = SimFinish()
             self.comb += platform.trace.eq(0)
-            for number, (name, (image, _, _)) in enumerate(products.items()):
+            for number, (name, (image, _, _, _)) in enumerate(products.items()):
                 self.add_accelerator(name, image, REGISTERS + (number << 16), OWN[number])
 
         def add_accelerator(self, name, image, registers, origin):
@@ -116,7 +121,8 @@ def make_soc(build, products, rom):
             low = (width // 8).bit_length() - 1
             self.add_module(f"{name}_decoder", axi.AXIDecoder(port, [
                 (lambda beat: beat[28 - low:] == top, near), (lambda beat: beat[28 - low:] != top, far)]))
-            self.bus.add_slave(f"{name}_memory", memory.bus, SoCRegion(origin=origin, size=power(len(octets)), cached=False))
+            region = SoCRegion(origin=origin, size=power(len(octets)), cached=False)
+            self.bus.add_slave(f"{name}_memory", memory.bus, region)
             self.bus.add_master(f"{name}_far", far)
             accelerator.add_to(self, name, registers, port)
 
@@ -130,13 +136,13 @@ def products_header(products):
              "    uint32_t own_memory, bus_memory, expected, engine_cycles;", "} product;",
              f"#define PRODUCTS {len(products)}"]
     rows, at = [], RAM
-    for number, (name, (image, expected, cycles)) in enumerate(products.items()):
+    for number, (name, (image, k, expected, cycles)) in enumerate(products.items()):
         octets = lay(image)
         lines.append(f"static void enable_{name}(void) {{ {name}_ev_enable_write(1); }}")
         sizes = ", ".join(f".{stream} = {{0, {len(array)}}}" for stream, array in image.images.items())
         rows.append(
             f'    {{"{name}", 0x{REGISTERS + (number << 16):x}, {name.upper()}_INTERRUPT, enable_{name},\n'
-            f"     {{.m = {image.m}, .n = {image.n}, .k = {SHAPE[2]}, .format = {image.format}, "
+            f"     {{.m = {image.m}, .n = {image.n}, .k = {k}, .format = {image.format}, "
             f".weight_words = {image.beats['weights']}, .activation_words = {image.beats['activations']}, "
             f".scale_words = {image.beats.get('scales', 0)},\n      {sizes}, .outputs = {{0, {image.output_bytes}}}}},\n"
             f"     0x{OWN[number]:x}, 0x{at:x}, 0x{at + len(octets):x}, {cycles}}},")
@@ -147,15 +153,16 @@ def products_header(products):
 def compile_firmware(build, software):
     """The firmware's bytes."""
     import litex
+
     from subbyte.top.registers import write_driver
 
     packages = Path(litex.__file__).parent
     cpu, folder = packages / "soc/cores/cpu/vexriscv", build / "firmware"
     write_driver(folder)
     includes = [f"-I{path}" for path in (build, folder, software, cpu, packages / "soc/software/include")]
-    machine = ["-march=rv32im", "-mabi=ilp32"]
+    machine = ["-march=rv32im_zicsr", "-mabi=ilp32"]
     own = [HERE / "firmware/main.c", folder / "subbyte.c"]
-    flags = ["-std=gnu11", "-Os", "-Wall", "-Wextra", "-Wno-unused-parameter", "-ffreestanding", "-ffunction-sections", "-D__vexriscv__"]
+    flags = ["-std=gnu11", "-Os", "-Wall", "-Wextra", "-ffreestanding", "-ffunction-sections", "-D__vexriscv__"]
     objects = []
     for source in (cpu / "crt0.S", *own):
         objects.append(folder / f"{source.stem}.o")
@@ -177,15 +184,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="Example: python examples/litex/soc.py")
     parser.add_argument("--check", action="store_true", help="Only say which of Debian's packages lack.")
     parser.add_argument("--build", type=Path, default=Path("build/soc"), help="Where all of it goes; build/soc.")
+    parser.add_argument("--quick", action="store_true", help="Small arrays and products: all the same, in a tenth of the time.")
     arguments = parser.parse_args()
     if lacking := missing_tools():
         sys.exit(f"error: make soc needs more programs. Debian/Ubuntu: apt install {' '.join(lacking)}")
     if arguments.check:
         return 0
-    return simulate(arguments.build.resolve())
+    return simulate(arguments.build.resolve(), arguments.quick)
 
 
-def simulate(build):
+def simulate(build, quick):
     """Build everything, run it; returns the exit code."""
     from subbyte.tools.toolchain import build_root, prepare_environment
 
@@ -200,13 +208,14 @@ def simulate(build):
     sys.path.insert(0, str(HERE))
     build.mkdir(parents=True, exist_ok=True)
     say(f"generating the accelerators of {' and '.join(SCHEMES)}, and a layer for each")
-    products = {name: prepare(name, build) for name in SCHEMES}
+    products = {name: prepare(name, build, quick) for name in SCHEMES}
     # LiteX looks for CPUs in the packages of the folder that it is imported in.
     os.environ["SUBBYTE_BUILD"] = str(build_root())
     os.chdir(build)
     from litex.build.sim.config import SimConfig
     from litex.soc.integration.builder import Builder
 
+    logging.disable(logging.INFO)  # LiteX describes the SoC at length
     say("building the SoC's headers and the firmware")
     plain = {"output_dir": str(build), "compile_software": False, "compile_gateware": False}
     Builder(make_soc(build, products, [0]), **plain).build(run=False)
@@ -224,7 +233,8 @@ def simulate(build):
             sys.exit(f"error: the simulation does not compile; see {log.name}")
     say("running it; what follows is printed by the CPU")
     printed = ""
-    with subprocess.Popen(["obj_dir/Vsim"], cwd=gateware, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen(["obj_dir/Vsim"], cwd=gateware, text=True, **pipes) as process:
         for line in process.stdout:
             print(line.rstrip(), flush=True)
             printed += line

@@ -16,7 +16,7 @@ from litex.gen import LiteXModule
 from litex.soc.integration.soc import SoCRegion
 from litex.soc.interconnect import axi, wishbone
 from litex.soc.interconnect.csr_eventmanager import EventManager, EventSourceLevel
-from migen import Case, Cat, ClockSignal, If, Instance, Memory, READ_FIRST, ResetSignal, Signal
+from migen import READ_FIRST, Case, Cat, ClockSignal, If, Instance, Memory, ResetSignal, Signal
 
 __all__ = ["AcceleratorMemory", "SubbyteAccelerator"]
 
@@ -58,7 +58,8 @@ class SubbyteAccelerator(LiteXModule):
                 for name, signal in self._signals(getattr(bus, channel)):
                     port = f"{prefix}_{channel}{name}"
                     if port in width:
-                        to_core = is_master == (channel in ("b", "r")) if name != "ready" else is_master != (channel in ("b", "r"))
+                        answers = channel in ("b", "r")
+                        to_core = (is_master == answers) != (name == "ready")
                         ports[f"{'i' if to_core else 'o'}_{port}"] = signal[:width[port]]
         self.specials += Instance(manifest["name"], **ports)
         platform.add_source(str(verilog.resolve()))
