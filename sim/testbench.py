@@ -120,8 +120,8 @@ endmodule
 """
 
 
-def ragged_product(scheme: Scheme, config, fmt: str | None = None, seed: int = 1) -> Product:
-    """A product of random numbers that no size divides: two tiles each way, and more than one group, if groups are short."""
+def ragged_product(scheme: Scheme, config, fmt: str | None = None, seed: int = 1) -> tuple[int, Product]:
+    """K and a product of random numbers that no size divides: two tiles each way, and several groups, if groups are short."""
     has_groups = config.max_groups > 1 and config.group_beats <= _BEATS
     rng, beats = np.random.default_rng(seed), config.group_beats if has_groups else 2
     m, n = config.rows + max(config.rows // 2, 1), config.cols + max(config.cols // 2, 1)
@@ -129,7 +129,7 @@ def ragged_product(scheme: Scheme, config, fmt: str | None = None, seed: int = 1
     fmt = scheme.format_for(fmt, config)
     qweight = scheme.quantize(rng.standard_normal((n, k)).astype(np.float32), fmt, config)
     x = scheme.activations(rng.standard_normal((m, k)).astype(np.float32), config)
-    return scheme.product(x, qweight, config, **scheme.derived(x, qweight, config)[0])
+    return k, scheme.product(x, qweight, config, **scheme.derived(x, qweight, config)[0])
 
 
 def hex_words(words: np.ndarray, bits: int) -> str:
@@ -198,7 +198,7 @@ def make_testbench(
 
 def write_testbench(scheme: Scheme, config, component, name: str, source: Path) -> list[Path]:
     """Write the testbench of an engine, and the words of a ragged product, beside its Verilog ``source``; returns the paths."""
-    texts = make_testbench(emit.manifest(component, name, config), config, ragged_product(scheme, config), source.name)
+    texts = make_testbench(emit.manifest(component, name, config), config, ragged_product(scheme, config)[1], source.name)
     for file, text in texts.items():
         write_whole(source.with_name(file), text)
     return [source.with_name(file) for file in texts]

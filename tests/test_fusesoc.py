@@ -23,6 +23,11 @@ _FUSESOC = pytest.mark.skipif(importlib.util.find_spec("fusesoc") is None, reaso
 _LONG = [name if name == "tender" else pytest.param(name, marks=pytest.mark.long) for name in engines()]
 
 
+LANES = {"bitmod": {"lanes": 2, "form": "dense"}, "tender": {}, "rsr": {}, "bipolar": {"lanes": 4}, "bcq": {"lanes": 4}}
+_BENCHES = [("engine", "rsr"), ("accelerator", "tender"),
+            *(pytest.param("accelerator", name, marks=pytest.mark.long) for name in engines() if name != "tender")]
+
+
 def fusesoc(folder, target, name):
     """Run a target of a core in the folder; returns the exit code and what was printed."""
     command = [sys.executable, "-m", "fusesoc.main", "--cores-root", ".", "run", f"--target={target}", f"subbyte:rtl:{name}"]
@@ -51,17 +56,25 @@ def test_accelerators_are_linted(name, tmp_path):
 
 
 @_FUSESOC
-def test_a_testbench_runs(tmp_path):
-    """An engine and its testbench, in Icarus Verilog by FuseSoC and edalize."""
+@pytest.mark.parametrize("part, name", _BENCHES)
+def test_a_testbench_runs(part, name, tmp_path):
+    """An engine or an accelerator and its testbench, in Icarus Verilog by FuseSoC and edalize; a wrong word fails."""
     try:
         toolchain.check_icarus()
     except toolchain.MissingTool as missing:
         pytest.skip(str(missing))
-    sizes = [word for text in ("rows=1", "cols=2", "lanes=4", "drain=1") for word in ("--set", text)]
-    done = CliRunner().invoke(cli.main, ["verilog", "rsr", *sizes, "--testbench", "-o", str(tmp_path)])
+    found, top = scheme(name), f"{name}_{part}"
+    sizes = [word for key, value in {**found.corners[0], **LANES[name]}.items() for word in ("--set", f"{key}={value}")]
+    done = CliRunner().invoke(cli.main, ["verilog", name, "--part", part, *sizes, "--testbench", "-o", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    code, printed = fusesoc(tmp_path, "sim", "rsr_engine")
-    assert code == 0 and "PASS: " in printed, printed
+    code, printed = fusesoc(tmp_path, "sim", top)
+    assert code == 0 and "PASS: " in printed and "FAIL" not in printed, printed
+    words = tmp_path / f"{top}_tb_{'outputs' if part == 'engine' else 'expected'}.hex"
+    lines = words.read_text().splitlines()
+    lines[0] = f"{int(lines[0], 16) ^ 1:0{len(lines[0])}x}"
+    words.write_text("\n".join(lines) + "\n")
+    code, printed = fusesoc(tmp_path, "sim", top)
+    assert "FAIL: word 0" in printed and "PASS" not in printed, printed
 
 
 def test_a_core_names_its_files():

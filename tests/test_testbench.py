@@ -80,7 +80,7 @@ def test_a_kept_fault_fails(kind, tmp_path):
     tops = importlib.import_module(f"subbyte.tb.{module}")
     engine = tops.FaultyEngine(config)
     source, _ = emit.write(engine, "engine", tmp_path, config)
-    manifest, product = emit.manifest(engine, "engine", config), ragged_product(found, config)
+    manifest, (_, product) = emit.manifest(engine, "engine", config), ragged_product(found, config)
     for value in (0, getattr(tops, faults)[fault]):
         for file, text in make_testbench(manifest, config, product, source.name, {"fault": int(value)}).items():
             (tmp_path / file).write_text(text)
@@ -91,4 +91,4 @@ def test_a_kept_fault_fails(kind, tmp_path):
 def test_what_it_is_not_for_is_refused(tmp_path):
     for arguments in (["--part", "pe", "-o", str(tmp_path)], []):
         done = CliRunner().invoke(cli.main, ["verilog", "rsr", "--testbench", *arguments])
-        assert done.exit_code == 2 and done.stderr == "error: --testbench is for --part engine, and needs -o\n"
+        assert done.exit_code == 2 and done.stderr == "error: --testbench is for --part engine or accelerator, and needs -o\n"
