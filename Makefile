@@ -19,6 +19,9 @@ BENCH       ?=
 MUTATE      ?=
 QUANTIZERS  ?=
 
+# Options of `make soc`: SOC=--quick.
+SOC         ?=
+
 # Of `make fpga`: schemes (without: all), devices or a board, and further options.
 SCHEME      ?=
 DEVICE      ?= ecp5-85k ecp5-25k
@@ -28,13 +31,14 @@ FPGA        ?=
 INSTALLED := $(VENV)/.subbyte-installed
 PLACERS   := $(VENV)/.subbyte-fpga-installed
 PAGES     := $(VENV)/.subbyte-docs-installed
+SYSTEM    := $(VENV)/.subbyte-soc-installed
 RUN       := $(VENV)/bin/python -m
 
 # A Makefile's own variables reach the programs through the environment: WAVES=1, SEED=7, REQUIRE_IVERILOG=1.
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long formal mutate mutate-check verilog lint model bench perplexity quantizers area area-check fpga report figures docs clean tools
+.PHONY: help demo test test-long formal mutate mutate-check verilog soc lint model bench perplexity quantizers area area-check fpga report figures docs clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -63,6 +67,11 @@ mutate-check: tools $(INSTALLED)  ## the same of a small fixed sample, which mus
 
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all
+
+soc: tools $(INSTALLED)  ## simulate a LiteX SoC whose RISC-V core runs a layer on two accelerators (SOC=--quick: small ones)
+	@$(VENV)/bin/python examples/litex/soc.py --check
+	@$(MAKE) --no-print-directory $(SYSTEM)
+	@$(VENV)/bin/python examples/litex/soc.py $(SOC)
 
 lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Icarus, Yosys) and the Python
 	@$(RUN) subbyte.cli.lint
@@ -121,6 +130,11 @@ tools:
 $(PLACERS): $(INSTALLED)
 	@echo "fetching place and route for FPGAs (once; 130 MB)"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[fpga]'
+	@touch $@
+
+$(SYSTEM): $(INSTALLED)
+	@echo "fetching LiteX (once; a minute)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[soc]'
 	@touch $@
 
 $(PAGES): $(INSTALLED)

@@ -18,6 +18,7 @@ from ..sim.engine_run import EngineModel, rms
 from ..tools.settings import make_config
 from ..top import emit
 from . import complete, operands, whole_model
+from .accelerators import ACCELERATORS, make_accelerator, split_settings, write_accelerator, write_engine_bench
 from .figures import save_figures
 from .main import Failure
 from .recorded import RecordedCommand
@@ -92,22 +93,43 @@ def activation_options(command):
 @click.option("-o", "output", metavar="FILE.v", type=click.Path(path_type=Path),
               help="Write FILE.v and, beside it, its manifest FILE.json; anything else is a folder for them. "
                    "Default: the Verilog alone, to standard output.")
-def verilog(scheme, settings, part, name, target, output):
+@click.option("--testbench", is_flag=True, help="With -o: write beside an engine or accelerator NAME_tb.v, a testbench in "
+              "plain Verilog, and the words of one product; its first lines say how to run it.")
+def verilog(scheme, settings, part, name, target, output, testbench):
     """Generate an engine, or one of its processing elements, as Verilog-2005.
 
     \b
     `subbyte list` names schemes and parts. The manifest holds ports, payload layouts, parameters and latencies.
 
     \b
+    Further parts: accelerator (in front of a memory) and accelerator_stream, written with the files of their
+    registers, a C driver and FuseSoC's core. They take parameters of their own, such as --set bus_bytes=8.
+
+    \b
     Example:
       subbyte verilog {engine} --set rows=4 --set cols=16 --set lanes=8 -o {engine}_engine.v
+      subbyte verilog {engine} --testbench -o build/engine
     """
-    component, usual_name = scheme.component(part, make_config(scheme.Config, settings))
-    name = usual_name if name is None else name
+    if testbench and (part not in ("engine", ACCELERATORS[0]) or output is None):
+        raise ValueError("--testbench is for --part engine or accelerator, and needs -o")
+    around = {}
+    if part in ACCELERATORS:
+        settings, around = split_settings(part, settings)
+    config = make_config(scheme.Config, settings, scheme.accelerator[0] if part == ACCELERATORS[0] else {})
+    name = f"{scheme.name}_{part}" if name is None else name
+    if part in ACCELERATORS and output is not None:
+        for path in write_accelerator(scheme, part, config, name, output, around=around, target=target, testbench=testbench):
+            _LOG.print(f"wrote {path}")
+        return
+    component = (make_accelerator(scheme, part, config, around) if part in ACCELERATORS
+                 else scheme.component(part, config)[0])
     if output is None:
         click.echo(emit.to_verilog(component, name, target=target), nl=False)
         return
-    for path in emit.write(component, name, output, target=target):
+    written = [*emit.write(component, name, output, target=target)]
+    if testbench:
+        written += write_engine_bench(scheme, config, component, name, written[0])
+    for path in written:
         _LOG.print(f"wrote {path}")
 
 

@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 from ..golden.streams import payload_bits
+from ..sim.testbench import hex_words
 from ..tools.outputs import write_whole
 from ..top import emit
 from . import operands
@@ -50,7 +51,7 @@ def pack(scheme, request, tokens, activations, bias, output):
     for stream, words in (*product.inputs.items(), ("outputs", product.outputs)):
         bits = payload_bits(config.streams[stream])
         write_whole(output / f"{stream}.bin", np.ascontiguousarray(words).tobytes())
-        write_whole(output / f"{stream}.hex", _hex(words, bits))
+        write_whole(output / f"{stream}.hex", hex_words(words, bits))
         streams[stream] = {
             "direction": "output" if stream == "outputs" else "input",
             "beats": len(words),
@@ -87,9 +88,3 @@ def pack(scheme, request, tokens, activations, bias, output):
     click.echo(
         f"{taken.tensor}, {taken.fmt}, {taken.taken}: X[{m}, {qweight.shape[1]}] @ W[{n}, {qweight.shape[1]}].T in {output}"
     )
-
-
-def _hex(words, bits):
-    """A beat a line, most significant digit first, without the digits that only fill up the last byte."""
-    digits = -(-bits // 4)
-    return "".join(f"{int.from_bytes(word.tobytes(), 'little'):0{digits}x}\n" for word in words)

@@ -13,14 +13,9 @@ from ..schemes import engines, scheme
 from ..tools.kept import digest
 from ..tools.toolchain import build_root, prepare_environment
 from ..top import emit
-from ..top.accelerator import StreamAccelerator
-from ..top.memory_accelerator import MemoryAccelerator
-from ..top.registers import write_files
+from .accelerators import ACCELERATORS, write_accelerator
 
 __all__ = ["main", "write"]
-
-ACCELERATORS = ("accelerator", "accelerator_stream")
-"""What every engine is written behind buses as, with the files of its registers: in front of a memory, between streams."""
 
 
 def write(name: str, part: str, folder: Path, top: str, settings: Mapping[str, Any]) -> str:
@@ -32,11 +27,7 @@ def write(name: str, part: str, folder: Path, top: str, settings: Mapping[str, A
     if stamp.is_file() and stamp.read_text() == _stamp(config, source):
         return f"{source} is up to date"
     if part in ACCELERATORS:
-        engine = found.part("engine").make(config)
-        made = (MemoryAccelerator(engine, name, **found.accelerator[1]) if part == ACCELERATORS[0]
-                else StreamAccelerator(engine, name))
-        emit.write(made, top, source, config)
-        write_files(folder, top)
+        write_accelerator(found, part, config, top, source)
     else:
         component, _ = found.component(part, config)
         emit.write(component, top, source, config)

@@ -103,6 +103,10 @@ public:
         return value;
     }
     uint64_t cycle() const { return cycle_; }
+    bool interrupted() const { return top_->irq; }
+    void pass(int cycles) {
+        while (cycles-- > 0) step();
+    }
 
 private:
     bool read_taken() { return top_->s_axi_arvalid && top_->s_axi_arready; }

@@ -51,9 +51,12 @@ def parse_stored(config, stored):
                                    for key, value in stored.items()])
 
 
-def make_config(config, settings):
-    """An instance of the dataclass `config` with what ``key=value`` texts set; its own checks raise ValueError."""
-    return config(**parse_settings(config, settings))
+def make_config(config, settings, usual=()):
+    """An instance of the dataclass `config` with what ``key=value`` texts set; its own checks raise ValueError.
+
+    ``usual`` holds parameters that stand where no text says otherwise.
+    """
+    return config(**{**dict(usual), **parse_settings(config, settings)})
 
 
 def _parse(key, text, kind):

@@ -13,10 +13,16 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["MagicId", "Register", "RegisterField", "Registers", "register_map", "write_files"]
+from ..host.c_source import DRIVER
+
+__all__ = ["MagicId", "Register", "RegisterField", "Registers", "register_map", "write_driver", "write_files", "write_header"]
 
 SOURCE = Path(__file__).with_name("registers.rdl")
 OKAY, SLVERR = 0, 2
+_ASSERT = """#ifndef __cplusplus
+#define static_assert _Static_assert  // as <assert.h> has it, which bare metal may lack
+#endif
+"""
 MagicId = 0x53425954
 """What the register ID holds."""
 
@@ -86,14 +92,13 @@ def write_files(folder: Path, name: str) -> list[Path]:
 
     They differ between accelerators in their file names alone.
     """
-    from peakrdl_cheader.exporter import CHeaderExporter
     from peakrdl_html import HTMLExporter
     from peakrdl_ipxact import IPXACTExporter
 
     folder.mkdir(parents=True, exist_ok=True)
     rdl, header, xml, constants = (folder / f"{name}{end}" for end in (".rdl", ".h", ".xml", "_registers.py"))
     rdl.write_text(SOURCE.read_text())
-    CHeaderExporter().export(_compiled(), str(header), reuse_typedefs=False)  # names of types would not be stable
+    write_header(header)
     IPXACTExporter(vendor="subbyte", library="accelerator", version="1.0").export(_compiled(), str(xml))
     constants.write_text(_constants())
     pages = folder / f"{name}_html"
@@ -102,6 +107,26 @@ def write_files(folder: Path, name: str) -> list[Path]:
     # The pages hold no formulas; without this line they need no network.
     index.write_text(re.sub(r"\s*<script[^>]*https?://[^>]*></script>", "", index.read_text()))
     return [rdl, header, xml, constants, pages]
+
+
+def write_header(path: Path) -> None:
+    """Write the registers' C header; C11, without a C library."""
+    from peakrdl_cheader.exporter import CHeaderExporter
+
+    CHeaderExporter().export(_compiled(), str(path), reuse_typedefs=False)  # names of types would not be stable
+    text = path.read_text()
+    if "#include <assert.h>\n" not in text:
+        raise ValueError(f"{path} must include <assert.h>, which is taken out of it: is peakrdl-cheader another version?")
+    path.write_text(text.replace("#include <assert.h>\n", _ASSERT))
+
+
+def write_driver(folder: Path) -> list[Path]:
+    """Write the bare-metal driver, ``subbyte.h`` and ``.c``, and what it needs, ``subbyte_registers.h``; returns the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in DRIVER:
+        (folder / source.name).write_text(source.read_text())
+    write_header(folder / "subbyte_registers.h")
+    return [*(folder / source.name for source in DRIVER), folder / "subbyte_registers.h"]
 
 
 def _constants():

@@ -1,0 +1,236 @@
+# SPDX-FileCopyrightText: 2026 subbyte contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`make soc`: a LiteX SoC with a RISC-V core and two accelerators, simulated; its firmware runs a layer on each and checks it.
+
+Each accelerator's master reaches two memories: one of its own, as wide as its bus, and whatever is on the SoC's bus.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SHAPE, QUICK_SHAPE = (8, 1536, 576), (3, 20, 64)
+"""M, N, K: eight tokens through a layer of SmolLM2's size; and what --quick computes."""
+SCHEMES = "tender", "rsr"
+SIZES = {"tender": {"rows": 8, "cols": 8, "lanes": 4}, "rsr": {"rows": 8, "cols": 20, "lanes": 4, "drain": 5}}
+QUICK = {"rows": 2, "cols": 4, "lanes": 4, "drain": 2}
+"""Arrays that take a word of weights, 16 bytes, a cycle; and those of --quick."""
+AROUND = {"bus_bytes": 16}
+REGISTERS, OWN, RAM = 0x9000_0000, (0xA000_0000, 0xB000_0000), 0x4000_0000
+GCC = "riscv64-unknown-elf-gcc"
+CLOCK, ROM, LIMIT = 1_000_000, 0x4000, 100_000_000
+"""Hertz, which nothing depends on; bytes; cycles."""
+_USUAL = "WIDTH", "CASEINCOMPLETE", "COMBDLY", "BLKANDNBLK", "UNOPTFLAT", "PINMISSING", "MULTIDRIVEN", "UNSIGNED", "CMPCONST"
+"""Warnings of Verilator about what LiteX and VexRiscv are written like; LiteX ignores all."""
+
+
+def missing_tools():
+    """Debian's packages that lack."""
+    return [package for program, package in ((GCC, "gcc-riscv64-unknown-elf"), ("make", "make")) if not shutil.which(program)]
+
+
+def prepare(name, build, quick):
+    """The Verilog of a scheme's accelerator, and a product: its parts of a memory, K, the results, the engine's own cycles."""
+    import numpy as np
+
+    from subbyte.cli.accelerators import write_accelerator
+    from subbyte.golden.memory import MemoryLayout
+    from subbyte.host.c_source import result_bytes
+    from subbyte.schemes import scheme
+
+    found, (m, n, k) = scheme(name), QUICK_SHAPE if quick else SHAPE
+    config = found.Config(**(QUICK if quick else SIZES[name]))
+    write_accelerator(found, "accelerator", config, f"{name}_accelerator", build, around=AROUND)
+    rng, fmt = np.random.default_rng(1), found.format_for(None, config)
+    qweight = found.quantize(rng.standard_normal((n, k)).astype(np.float32), fmt, config)
+    x = found.activations(rng.standard_normal((m, k)).astype(np.float32), config)
+    product = found.product(x, qweight, config, **found.derived(x, qweight, config)[0])
+    layout = MemoryLayout(config, AROUND["bus_bytes"])
+    image = layout.image(product.inputs, m, n)
+    cycles = config.timeline(m, n, config.schedule(qweight, x), "m_outer").cycles
+    return image, k, result_bytes(layout, product.outputs, m, n), cycles
+
+
+def lay(image):
+    """Arrays one behind the other, each at a multiple of 64, and room for the results."""
+    order = ("weights", "activations", "scales", "constants", "tokens")
+    parts = [image.images[name].tobytes() for name in order if name in image.images]
+    return b"".join(part + bytes(-len(part) % 64) for part in parts) + bytes(-(-image.output_bytes // 64) * 64)
+
+
+def numbers(octets, size):
+    """Little-endian numbers of so many bytes."""
+    return [int.from_bytes(octets[at:at + size], "little") for at in range(0, len(octets), size)]
+
+
+def power(size):
+    return 1 << (size - 1).bit_length()
+
+
+def make_soc(build, products):
+    """The SoC; its firmware is compiled when LiteX knows all addresses."""
+    from litex.build.generic_platform import Pins, Subsignal
+    from litex.build.sim import SimPlatform
+    from litex.build.sim.platform import SimFinish
+    from litex.gen import LiteXModule
+    from litex.soc.integration.soc import SoCRegion
+    from litex.soc.integration.soc_core import SoCCore
+    from litex.soc.interconnect import axi
+    from migen import ClockDomain
+    from subbyte_litex import AcceleratorMemory, SubbyteAccelerator
+
+    ends = [Subsignal(f"{side}_{part}", Pins(8 if part == "data" else 1))
+            for side in ("source", "sink") for part in ("valid", "ready", "data")]
+    platform = SimPlatform("SIM", [("sys_clk", 0, Pins(1)), ("sys_rst", 0, Pins(1)), ("serial", 0, *ends)])
+    ram = b"".join(lay(image) + expected.tobytes() for image, _, expected, _ in products.values())
+
+    class Soc(SoCCore):
+        def __init__(self):
+            self.crg = LiteXModule()
+            self.crg.cd_sys = ClockDomain()
+            clock, reset = platform.request("sys_clk"), platform.request("sys_rst")
+            super().__init__(platform, CLOCK, cpu_type="vexriscv", uart_name="sim", timer_uptime=True,
+                             integrated_rom_size=ROM, integrated_rom_init=[0], integrated_sram_size=0x2000,
+                             integrated_main_ram_size=power(len(ram)), integrated_main_ram_init=numbers(ram, 4))
+            self.comb += [self.crg.cd_sys.clk.eq(clock), self.crg.cd_sys.rst.eq(reset), platform.trace.eq(0)]
+            self.sim_finish = SimFinish()
+            for number, (name, (image, _, _, _)) in enumerate(products.items()):
+                self.add_accelerator(name, image, REGISTERS + (number << 16), OWN[number])
+
+        def add_accelerator(self, name, image, registers, origin):
+            accelerator = SubbyteAccelerator(platform, build / f"{name}_accelerator.v")
+            self.add_module(name, accelerator)
+            octets = lay(image)
+            width, ident = accelerator.memory.data_width, accelerator.memory.id_width
+            near, far, port = (axi.AXIInterface(data_width=width, address_width=32, id_width=ident) for _ in range(3))
+            memory = AcceleratorMemory(near, power(len(octets)), numbers(octets, width // 8))
+            self.add_module(f"{name}_memory", memory)
+            top, low = origin >> 28, (width // 8).bit_length() - 1
+            self.add_module(f"{name}_decoder", axi.AXIDecoder(port, [
+                (lambda beat: beat[28 - low:] == top, near), (lambda beat: beat[28 - low:] != top, far)]))
+            region = SoCRegion(origin=origin, size=power(len(octets)), cached=False)
+            self.bus.add_slave(f"{name}_memory", memory.bus, region)
+            self.bus.add_master(f"{name}_far", far)
+            accelerator.add_to(self, name, registers, port)
+
+        def init_mems(self, **_):
+            (build / "products.h").write_text(products_header(products))
+            self.init_rom("rom", numbers(compile_firmware(build, build / "software/include"), 4))
+
+    return Soc()
+
+
+def products_header(products):
+    """What the firmware knows of the products."""
+    lines = ["#ifndef PRODUCTS_H", "#define PRODUCTS_H", "#include <generated/csr.h>", "#include <generated/soc.h>",
+             '#include "subbyte.h"', "typedef struct {",
+             "    const char *name; uint32_t registers, interrupt; void (*enable)(void); subbyte_job job;",
+             "    uint32_t own_memory, bus_memory, expected, engine_cycles;", "} product;",
+             f"#define PRODUCTS {len(products)}"]
+    rows, at = [], RAM
+    for number, (name, (image, k, expected, cycles)) in enumerate(products.items()):
+        octets = lay(image)
+        lines.append(f"static void enable_{name}(void) {{ {name}_ev_enable_write(1); }}")
+        sizes = ", ".join(f".{stream} = {{0, {len(array)}}}" for stream, array in image.images.items())
+        rows.append(
+            f'    {{"{name}", 0x{REGISTERS + (number << 16):x}, {name.upper()}_INTERRUPT, enable_{name},\n'
+            f"     {{.m = {image.m}, .n = {image.n}, .k = {k}, .format = {image.format}, "
+            f".weight_words = {image.beats['weights']}, .activation_words = {image.beats['activations']}, "
+            f".scale_words = {image.beats.get('scales', 0)},\n      {sizes}, .outputs = {{0, {image.output_bytes}}}}},\n"
+            f"     0x{OWN[number]:x}, 0x{at:x}, 0x{at + len(octets):x}, {cycles}}},")
+        at += len(octets) + len(expected)
+    return "\n".join([*lines, "static const product products[PRODUCTS] = {", *rows, "};", "#endif", ""])
+
+
+def compile_firmware(build, software):
+    """The firmware's bytes."""
+    import litex
+
+    from subbyte.top.registers import write_driver
+
+    packages = Path(litex.__file__).parent
+    cpu, folder = packages / "soc/cores/cpu/vexriscv", build / "firmware"
+    write_driver(folder)
+    includes = [f"-I{path}" for path in (build, folder, software, cpu, packages / "soc/software/include")]
+    machine = ["-march=rv32im_zicsr", "-mabi=ilp32"]
+    own = [HERE / "firmware/main.c", folder / "subbyte.c"]
+    flags = ["-std=gnu11", "-Os", "-Wall", "-Wextra", "-ffreestanding", "-ffunction-sections", "-D__vexriscv__"]
+    objects = []
+    for source in (cpu / "crt0.S", *own):
+        objects.append(folder / f"{source.stem}.o")
+        run([GCC, *machine, *(flags if source.suffix == ".c" else []), *includes, "-c", source, "-o", objects[-1]])
+    run([GCC, *machine, "-nostdlib", "-Wl,--gc-sections", f"-L{software}", "-T", HERE / "firmware/link.ld", *objects, "-lgcc",
+         "-o", folder / "firmware.elf"])
+    run([GCC.replace("gcc", "objcopy"), "-O", "binary", folder / "firmware.elf", folder / "firmware.bin"])
+    octets = (folder / "firmware.bin").read_bytes()
+    return octets + bytes(-len(octets) % 4)
+
+
+def run(command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"error: {command[0]} failed:\n{done.stderr}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="Example: python examples/litex/soc.py")
+    parser.add_argument("--check", action="store_true", help="Only say which of Debian's packages lack.")
+    parser.add_argument("--build", type=Path, default=Path("build/soc"), help="Where all of it goes; build/soc.")
+    parser.add_argument("--quick", action="store_true", help="Small arrays and products: all the same, in a tenth of the time.")
+    arguments = parser.parse_args()
+    if lacking := missing_tools():
+        sys.exit(f"error: make soc needs more programs. Debian/Ubuntu: apt install {' '.join(lacking)}")
+    if arguments.check:
+        return 0
+    return simulate(arguments.build.resolve(), arguments.quick)
+
+
+def simulate(build, quick):
+    """Build everything, run it; returns the exit code."""
+    from subbyte.sim.verilate import build as compile_verilog
+    from subbyte.tools.toolchain import build_root, prepare_environment
+
+    begin = time.monotonic()
+
+    def say(what):
+        print(f"[{time.monotonic() - begin:4.0f} s] {what}", flush=True)
+
+    prepare_environment()
+    sys.path.insert(0, str(HERE))
+    build.mkdir(parents=True, exist_ok=True)
+    say(f"generating the accelerators of {' and '.join(SCHEMES)}, and a layer for each")
+    products = {name: prepare(name, build, quick) for name in SCHEMES}
+    # LiteX looks for CPUs in the packages of the folder that it is imported in.
+    os.environ["SUBBYTE_BUILD"] = str(build_root())
+    os.chdir(build)
+    from litex.soc.integration.builder import Builder
+
+    say("making the SoC and its firmware")
+    logging.disable(logging.INFO)  # LiteX describes the SoC at length
+    soc = make_soc(build, products)
+    Builder(soc, output_dir=str(build), compile_software=False).build(run=False)
+    gateware = build / "gateware"
+    say("compiling the simulation; it takes minutes")
+    verilog = [gateware / "sim.v", *(Path(source) for source, *_ in soc.platform.sources if not source.endswith("sim.v"))]
+    text = "\n".join([*(f"// verilator lint_off {code}" for code in _USUAL), *(path.read_text() for path in verilog)])
+    model = compile_verilog(text, "sim", kind="stream", sources={"main.cpp": (HERE / "main.cpp").read_text()},
+                            random_power_up=False) / "model"
+    say("running it; what follows is printed by the CPU")
+    printed = ""
+    pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen([model, str(LIMIT)], cwd=gateware, text=True, **pipes) as process:
+        for line in process.stdout:
+            print(line.rstrip(), flush=True)
+            printed += line
+    say("done")
+    return 0 if "PASS" in printed and "FAIL" not in printed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
