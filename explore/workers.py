@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers of Dask: those of this machine, or a cluster's."""
 
+import contextlib
 import logging
 import os
 import queue
@@ -46,9 +47,9 @@ class Workers:
     def __exit__(self, *_):
         for part in (self._client, self._cluster):
             if part is not None:
-                with warnings.catch_warnings():
+                with warnings.catch_warnings(), contextlib.suppress(OSError, TimeoutError):  # all results are in
                     warnings.simplefilter("ignore")
-                    part.close(timeout=5)
+                    part.close(timeout=_PATIENCE)
 
     @property
     def wanted(self) -> int:
