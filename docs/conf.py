@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The site: `make docs` builds it into build/docs; every warning is an error."""
 
+import json
 import sys
 from pathlib import Path
 
 import subbyte
+from subbyte.report.exploration import exploration_page
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -50,7 +52,15 @@ def files_of_the_repository(app, name, source):
     source[0] = source[0].replace("](../", f"]({repository}/blob/main/")
 
 
+def page_of_the_exploration(app, error):
+    """What `subbyte explore --preset smollm2` found, as its page."""
+    if error is None and app.builder.format == "html":
+        found = json.loads((Path(app.srcdir) / "explore-smollm2.json").read_text(encoding="utf-8"))
+        (Path(app.outdir) / "explore-smollm2.html").write_text(exploration_page(found), encoding="utf-8")
+
+
 def setup(app):
-    """Changes to what is read."""
+    """Changes to what is read, and a page beside."""
+    app.connect("build-finished", page_of_the_exploration)
     app.connect("source-read", files_of_the_repository)
     app.connect("autodoc-process-docstring", members_as_attributes, priority=100)
