@@ -100,14 +100,6 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, te
             "stride": windows.shape[1], "windows": len(windows), "tokens": windows.size, "seed": None, **rows[0],
             "beside": rows[1:]})
     rows += shown
-    if plot is not None:
-        from ..report.curves import curves
-
-        finite = [{**row, "group": _group(row, scheme)} for row in rows if row["perplexity"] < model.config.vocabulary]
-        if not finite:
-            raise ValueError(f"--plot needs a perplexity below the vocabulary's {model.config.vocabulary}: all have collapsed")
-        write_whole(plot, curves(finite, f"{Path(path).name} on {text.name}, {windows.size} tokens",
-                                 plot.suffix.removeprefix(".") or "svg"))
     click.secho(f"{Path(path).name} on {text.name}: {windows.size} tokens, {len(windows)} windows of {windows.shape[1]}",
                 bold=True)
     click.echo(f"  {'weights':<28}{'activations':<26}{'bits':>7}{'error':>9}{'loss':>10}{'perplexity':>14}")
@@ -119,6 +111,14 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, te
     for row, beside in zip(rows, [*rows[1:], None]):
         if row["path"] == "exact":
             _tell_arithmetic(row, beside if way == "both" else None)
+    if plot is not None:
+        from ..report.curves import curves
+
+        finite = [{**row, "group": _group(row, scheme)} for row in rows if row["perplexity"] < model.config.vocabulary]
+        if not finite:
+            raise ValueError(f"--plot needs a perplexity below the vocabulary's {model.config.vocabulary}: all have collapsed")
+        write_whole(plot, curves(finite, f"{Path(path).name} on {text.name}, {windows.size} tokens",
+                                 plot.suffix.removeprefix(".") or "svg"))
 
 
 def _runs(scheme, fmt, config, mixed, way, how, attention):
