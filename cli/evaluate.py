@@ -3,6 +3,7 @@
 """`subbyte evaluate`: the perplexity of a model whose linear layers have a scheme's weights, and its activations if wished."""
 
 import dataclasses
+import json
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ from ..explore import load_mixed
 from ..golden.fast import has_compiler
 from ..schemes import scheme
 from ..tools.hints import near
+from ..tools.outputs import write_whole
 from ..tools.settings import parse_settings, parse_stored
 from .figures import save_figures
 from .recorded import RecordedCommand
@@ -50,9 +52,13 @@ _GROUP = 128
 @click.option("--text", metavar="FILE", help="A text in UTF-8. Default: the last tenth of Tiny Shakespeare.")
 @click.option("--baselines", is_flag=True,
               help="Beside it the model as it is, and uniform types of as many bits: (a)symmetric, a scale a channel or group.")
+@click.option("--beside", "earlier", metavar="FILE", multiple=True,
+              help="Rows of an earlier run of the same text and tokens, its --json, below these; repeat for more.")
+@click.option("--plot", metavar="FILE", type=click.Path(path_type=Path),
+              help="Draw perplexity against bits a weight (.svg, .png, .pdf), a line for each scheme and kind of format.")
 @click.option("--json", "figures", metavar="FILE", type=click.Path(path_type=Path),
               help="Write the figures to a file as well, layer by layer.")
-def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, text, baselines, figures):
+def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, text, baselines, earlier, plot, figures):
     """Measure the perplexity of a model with a scheme's weights in all linear layers of its blocks.
 
     The text's windows of 2048 tokens do not overlap; each stands by itself and predicts all its tokens but the first.
@@ -81,6 +87,7 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, te
     model, text = models.open_model(path), Path(text or models.TEXT)
     size = min(models.WINDOW, model.config.context)
     windows = models.windows(models.read_tokens(path, text), tokens, size)
+    shown = [row for file in earlier for row in _read(file, text.name, windows.size)]
     rows = [run.measure(model, windows) for run in runs]
     if baselines:
         widths = sorted({max(2, int(row["bits_per_weight"])) for row in rows})
@@ -92,6 +99,7 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, te
             "scheme": scheme.name, "weights": str(path), "text": text.name, "window": windows.shape[1],
             "stride": windows.shape[1], "windows": len(windows), "tokens": windows.size, "seed": None, **rows[0],
             "beside": rows[1:]})
+    rows += shown
     click.secho(f"{Path(path).name} on {text.name}: {windows.size} tokens, {len(windows)} windows of {windows.shape[1]}",
                 bold=True)
     click.echo(f"  {'weights':<28}{'activations':<26}{'bits':>7}{'error':>9}{'loss':>10}{'perplexity':>14}")
@@ -103,6 +111,14 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, te
     for row, beside in zip(rows, [*rows[1:], None]):
         if row["path"] == "exact":
             _tell_arithmetic(row, beside if way == "both" else None)
+    if plot is not None:
+        from ..report.curves import curves
+
+        finite = [{**row, "group": _group(row, scheme)} for row in rows if row["perplexity"] < model.config.vocabulary]
+        if not finite:
+            raise ValueError(f"--plot needs a perplexity below the vocabulary's {model.config.vocabulary}: all have collapsed")
+        write_whole(plot, curves(finite, f"{Path(path).name} on {text.name}, {windows.size} tokens",
+                                 plot.suffix.removeprefix(".") or "svg"))
 
 
 def _runs(scheme, fmt, config, mixed, way, how, attention):
@@ -134,6 +150,30 @@ def _tell_arithmetic(row, beside):
     if beside is not None:
         click.echo(f"  perplexity {row['perplexity']:,.4f}; {beside['perplexity']:,.4f} in float32 on the same operands: "
                    f"{row['perplexity'] / beside['perplexity'] - 1:+.4%}")
+
+
+def _read(path, text, tokens):
+    """Rows of an earlier run's figures."""
+    try:
+        told = json.loads(Path(path).read_text())
+        rows = [{key: value for key, value in told.items() if key != "beside"}, *told["beside"]]
+        found = told["text"], told["tokens"]
+    except FileNotFoundError:
+        raise ValueError(f"--beside: no such file: {path}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"--beside: {path} is no file of figures as `subbyte evaluate --json` writes it") from None
+    if found != (text, tokens):
+        raise ValueError(f"--beside: {path} must be of {tokens} tokens of {text}, not of {found[1]} of {found[0]}")
+    return [{"scheme": told["scheme"], **row} for row in rows]
+
+
+def _group(row, scheme):
+    """The line of a plot that a row belongs to."""
+    fmt = row["format"]
+    if fmt == "as in the file" or fmt.count("-") == 2 and fmt.startswith("int"):
+        return fmt if fmt == "as in the file" else " ".join(fmt.split("-")[1:])
+    return " ".join([row.get("scheme", scheme.name), fmt.rstrip("0123456789"), *([] if row["activations"] == FLOAT else
+                                                                              [row["activations"]])])
 
 
 def _engines(scheme, fmt, parameters):

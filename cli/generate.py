@@ -18,6 +18,7 @@ from rich.console import Console
 from .. import models, weights
 from ..explore import Machine, layer_bytes
 from ..schemes import Scheme, scheme
+from ..schemes.operands import keep_words
 from ..sim.engine_run import EngineModel
 from ..tools.settings import parse_settings
 from .figures import save_figures
@@ -92,6 +93,7 @@ class Products:
             if tensor is None:
                 raise ValueError(f"{self.stored}: tensor {name!r} must hold integers with scales")
             qweight, _ = self.scheme.take(tensor, None, config)
+        keep_words(qweight)
         self.bits += qweight.bits_per_weight * weight.size
         self.size += weight.size
         dequantized, moved = qweight.dequantize(), sum(layer_bytes(Machine(self.scheme, fmt, config), 1, *weight.shape))

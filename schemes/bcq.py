@@ -10,7 +10,7 @@ import numpy as np
 from ..golden import bcq
 from ..golden.fast import has_compiler
 from .contract import Part, Product, Scheme
-from .operands import to_binary16
+from .operands import to_binary16, weight_words
 
 __all__ = ["SCHEME"]
 
@@ -78,7 +78,7 @@ class Bcq(Scheme):
         return to_binary16(x)
 
     def inputs(self, x, qweight, config):
-        return {**bcq.pack(qweight, config, ceil(len(x) / config.rows)),
+        return {**weight_words(bcq.pack, qweight, config, ceil(len(x) / config.rows)),
                 "activations": bcq.pack_activations(x, config, ceil(qweight.shape[0] / config.cols))}
 
     def product(self, x, qweight, config):

@@ -10,7 +10,7 @@ import numpy as np
 from ..golden import bitmod
 from ..golden.fast import has_compiler
 from .contract import Part, Product, Scheme
-from .operands import to_binary16
+from .operands import to_binary16, weight_words
 
 __all__ = ["SCHEME"]
 
@@ -125,7 +125,7 @@ class BitMod(Scheme):
         return to_binary16(x)
 
     def inputs(self, x, qweight, config):
-        return {**bitmod.pack(qweight, config, ceil(len(x) / config.rows)),
+        return {**weight_words(bitmod.pack, qweight, config, ceil(len(x) / config.rows)),
                 "activations": bitmod.pack_activations(x, config, ceil(qweight.shape[0] / config.cols))}
 
     def product(self, x, qweight, config):

@@ -2,9 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operands as several schemes take them."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
-__all__ = ["to_binary16"]
+__all__ = ["keep_words", "to_binary16", "weight_words"]
+
+_KEPT: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def keep_words(qweight: Any) -> None:
+    """Pack a weight once, however many products it has part in; its arrays must not change from now on."""
+    _KEPT.setdefault(qweight, {})
+
+
+def weight_words(pack: Callable[..., Mapping[str, np.ndarray]], qweight: Any, *arguments: Any) -> Mapping[str, np.ndarray]:
+    """``pack(qweight, *arguments)``; see :func:`keep_words`."""
+    kept = _KEPT.get(qweight)
+    if kept is None:
+        return pack(qweight, *arguments)
+    if arguments not in kept:
+        kept[arguments] = pack(qweight, *arguments)
+    return kept[arguments]
 
 
 def to_binary16(x):

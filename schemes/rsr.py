@@ -9,6 +9,7 @@ import numpy as np
 
 from ..golden import rsr
 from .contract import Part, Product, Scheme
+from .operands import weight_words
 
 __all__ = ["SCHEME"]
 
@@ -66,8 +67,8 @@ class Rsr(Scheme):
     def inputs(self, x, qweight, config):
         m, n_tiles = len(x.values), ceil(qweight.shape[0] / config.cols)
         tokens = {"tokens": rsr.pack_tokens(x, config, n_tiles)} if config.has_scales else {}
-        return {**rsr.pack(qweight, config, ceil(m / config.rows)), "activations": rsr.pack_activations(x, config, n_tiles),
-                **tokens}
+        return {**weight_words(rsr.pack, qweight, config, ceil(m / config.rows)),
+                "activations": rsr.pack_activations(x, config, n_tiles), **tokens}
 
     def product(self, x, qweight, config):
         y, flags = rsr.matmul(x, qweight, config, flags=True)

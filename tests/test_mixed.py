@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte import cli, models
-from subbyte.cli import operands
+from subbyte.cli import evaluate, operands
 from subbyte.explore import Machine, Mixed, choose, cost_of, load_mixed, shape_of
+from subbyte.report.curves import draw
 from subbyte.schemes import scheme
 from subbyte.tests.small_models import write_gguf
 from subbyte.tests.test_models import sentence_piece
@@ -143,3 +144,33 @@ def test_another_file_is_refused(tmp_path, text):
 def test_formats_must_be_two(model, tmp_path):
     done = run("mix", "bitmod", "--weights", model, "--formats", "int8", "--bits", 4, "-o", tmp_path / "m.json")
     assert done.exit_code == 2 and "--formats must be at least two, not 'int8'" in done.stderr
+
+
+def test_curves(model, mixed, tmp_path, monkeypatch):
+    """Rows of earlier runs stand below, and each kind of format is a line of the plot."""
+    text = tmp_path / "t.txt"
+    text.write_text("the " * 200)
+    wide, plot = tmp_path / "wide.json", tmp_path / "curve.svg"
+    options = ("--weights", model, "--tokens", 64, "--text", text)
+    done = run("evaluate", "bitmod", *options, "--plot", plot)
+    assert done.exit_code == 2 and "--plot needs a perplexity below the vocabulary's" in done.stderr and not plot.exists()
+    monkeypatch.setattr(models.Perplexity, "value", property(lambda one: 40 + one.loss))
+    assert run("evaluate", "rsr", *options, "--json", wide).exit_code == 0
+    done = run("evaluate", "bitmod", *options, "--mixed", mixed, "--beside", wide, "--plot", plot, "--baselines")
+    assert done.exit_code == 0, done.output
+    rows = [line.split()[0] for line in done.stdout.splitlines()[2:]]
+    assert rows[0] == "mixed" and rows[-1] == "ternary-tensor" and plot.read_bytes().startswith(b"<?xml")
+    groups = {evaluate._group(row, scheme("bitmod")) for row in (
+        {"format": "bitmod-fp4", "activations": "float"}, {"format": "bitmod-fp3", "activations": "float"},
+        {"format": "mixed", "activations": "engine"}, {"format": "int4-symmetric-g128", "activations": "float"},
+        {"format": "ternary-tensor", "activations": "float", "scheme": "rsr"})}
+    points = [{"group": "a", "bits_per_weight": bits, "perplexity": bits * 3, "format": f"x{bits}"} for bits in (4, 3, 5)]
+    (axes,) = draw([*points, {**points[0], "group": "b"}], "t").axes
+    assert [line.get_xydata().tolist() for line in axes.lines] == [[[3, 9], [4, 12], [5, 15]], [[4, 12]]]
+    assert [label.get_text() for label in axes.texts] == ["x3", "x4", "x5", "x4"]
+    assert groups == {"bitmod bitmod-fp", "bitmod mixed engine", "symmetric g128", "rsr ternary-tensor"}
+    for file, message in ((tmp_path / "none.json", "no such file"), (mixed, "is no file of figures")):
+        done = run("evaluate", "bitmod", *options, "--beside", file)
+        assert done.exit_code == 2 and message in done.stderr, done.output
+    done = run("evaluate", "bitmod", "--weights", model, "--tokens", 64, "--beside", wide)
+    assert done.exit_code == 2 and "must be of 64 tokens of tinyshakespeare.txt, not of 64 of t.txt" in done.stderr

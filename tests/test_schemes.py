@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every scheme's descriptor promises of its formats and of layers with rounded activations."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from subbyte.golden import tender
 from subbyte.schemes import engines, scheme
+from subbyte.schemes.operands import keep_words
 
 FORMATS = [(name, fmt) for name in engines() for fmt in scheme(name).formats]
 
@@ -45,3 +48,21 @@ def test_tender_biases_the_sites_that_the_model_normalises(fmt, normalised):
         exact = tender.reference(operand, qweight, by).reshape(-1, len(weight))[: len(x)]
         emulated = one.emulate(x, weight, qweight.dequantize(), config, normalised, how)
         np.testing.assert_allclose(emulated, exact, rtol=0, atol=1e-5 * np.abs(exact).max(), err_msg=how)
+
+
+@pytest.mark.parametrize("name", engines())
+def test_words_of_a_weight_that_is_kept(name):
+    """They are the same, made once, and only of that weight; not as it was for another config."""
+    one, rng = scheme(name), np.random.default_rng(0)
+    config = one.token_config(one.formats[0])
+    weight = rng.standard_normal((2, 20, 64)).astype(np.float32)
+    x = one.activations(rng.standard_normal((1, 64)).astype(np.float32), config)
+    kept, other = (one.quantize(part, one.formats[0], config) for part in weight)
+    wanted = {id(qweight): one.inputs(x, qweight, config) for qweight in (kept, other)}
+    keep_words(kept)
+    for qweight in (kept, other, kept, other):
+        found = one.inputs(x, qweight, config)
+        assert found.keys() == wanted[id(qweight)].keys()
+        assert all(np.array_equal(found[stream], words) for stream, words in wanted[id(qweight)].items())
+    narrow = dataclasses.replace(config, cols=config.cols // 2)
+    assert one.inputs(x, kept, narrow)["weights"].shape != one.inputs(x, kept, config)["weights"].shape
