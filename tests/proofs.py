@@ -10,7 +10,7 @@ from subbyte.tools.yosys import run_yosys
 __all__ = ["offered", "prove", "stable"]
 
 
-def prove(component, folder, depth, *, unset=None):
+def prove(component, folder, depth, *, unset=None, induct=False):
     """Raise ToolError unless all assertions hold for so many cycles from the start.
 
     Parameters
@@ -22,14 +22,17 @@ def prove(component, folder, depth, *, unset=None):
     depth : int
     unset : str, optional
         Instances whose registers may begin with anything, by a pattern of Yosys.
+    induct : bool
+        For all time, by induction over at most ``depth`` cycles.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "proof.il").write_text(rtlil.convert(component, name="proof", emit_src=False))
     reset = "" if unset else "-set rst 0"
+    base = "" if induct else "-tempinduct-baseonly"
     free = [f"setattr -unset init {unset}/w:*"] if unset else []
     script = ["read_rtlil proof.il", "hierarchy -top proof", "proc", *free, "flatten", "opt_clean", "memory_map",
               "chformal -lower", "opt -fast",
-              f"sat {reset} -prove-asserts -set-assumes -tempinduct-baseonly -maxsteps {depth} -tempinduct -verify"]
+              f"sat {reset} -prove-asserts -set-assumes {base} -maxsteps {depth} -tempinduct -verify"]
     run_yosys(script, folder, "proof")
 
 

@@ -176,6 +176,8 @@ class Registers(wiring.Component):
             "values": Out(_layout(["setting", "pulse", "sticky"])),
             "clear": In(1),
         })
+        # Of the write that is taken; proofs look at them.
+        self._address, self._data, self._strobes = Signal(self.bits - 2), Signal(32), Signal(4)
 
     def elaborate(self, platform):
         m = Module()
@@ -190,9 +192,9 @@ class Registers(wiring.Component):
 
     def _take_writes(self, m):
         """Address and data may come in any order; high while both are here and are done."""
-        address, data_, strobes = Signal(self.bits - 2), Signal(32), Signal(4)
+        address, data_, strobes = self._address, self._data, self._strobes
         has_address, has_data, write = Signal(), Signal(), Signal()
-        self._data, self._enable = data_, Cat(strobe.replicate(8) for strobe in strobes)
+        self._enable = Cat(strobe.replicate(8) for strobe in strobes)
         m.d.comb += [
             self.s_axi_awready.eq(~has_address),
             self.s_axi_wready.eq(~has_data),
