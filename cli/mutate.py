@@ -106,4 +106,4 @@ def _show(rows):
     for row in rows:
         for mutant in row.alive:
             click.echo(f"alive, {row.unit}: {mutant['mode']} of {mutant['wire']} in {mutant['module']}")
-            click.echo(f"    {mutant['line']}")
+            click.echo(f"    at {mutant['at']}")

@@ -4,9 +4,9 @@
 
 By induction over what has the same name on both sides (``equiv_make``, ``equiv_simple``, ``equiv_induct``): wires and
 registers that differ are taken out of the comparison until all that is left is equal, or an output is not. Submodules are
-taken out of the module (``expose -evert``), so that what goes into them must be equal, and what comes from them is free; as
-unknown cells Yosys would take their outputs for undefined, and prove wrong things. If that does not do, the module's parent
-is tried, flattened.
+taken out of the module (``expose -evert`` of its cells alone: wires would become outputs), so that what goes into them must
+be equal, and what comes from them is free; as unknown cells Yosys would take their outputs for undefined, and prove wrong
+things. If that does not do, the module is tried with its submodules flattened, and then its parent.
 
 The step of the induction alone is enough: reset is one of the inputs, free in every cycle, so a state after a reset that is
 another one shows as a difference after equal cycles. Nothing is assumed of inputs; a mutant that differs for inputs that
@@ -44,9 +44,10 @@ def prove(top: str, mutant: Mutant, folder: Path, yosys: str = DEFAULT) -> bool:
         False also where no proof ends in its time.
     """
     parents = _parents((folder / DESIGN).read_text())
-    attempts, above = [(mutant.module, "expose -evert")], parents.get(mutant.module, set())
-    if any(mutant.module in users for users in parents.values()):
-        attempts.append((mutant.module, "flatten"))
+    module = re.search(r" -module \\?(\S+)", mutant.line)[1]  # with its number, if it has one
+    attempts, above = [(module, "expose -evert c:*")], parents.get(module, set())
+    if any(module in users for users in parents.values()):
+        attempts.append((module, "flatten"))
     if len(above) == 1 and (parent := next(iter(above))) != top:
         attempts.append((parent, "flatten"))
     for module, open_up in attempts:

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Mutants that no bench can kill though Yosys does not prove it: ``judged.json`` says why, by module, wire and mode."""
+"""Mutants that no bench can kill though Yosys does not prove it: ``judged.json`` says why, by module, wire and mode.
+
+A wire without a name is ``$``; then, and where a fault at one port is another one than at the next, ``at`` says where.
+"""
 
 import fnmatch
 import json
@@ -21,7 +24,8 @@ class Judged:
     Attributes
     ----------
     entries : tuple of dict
-        ``module``, ``wire`` and ``mode``, each of which may be a shell's pattern; ``why``; ``campaign``, if only one is meant.
+        ``module``, ``wire``, ``mode`` and, unless the wire's name says it all, ``at``, as patterns of a shell; ``why``;
+        ``campaign``, if only one is meant.
     """
 
     entries: tuple[dict, ...] = ()
@@ -33,21 +37,22 @@ class Judged:
         Raises
         ------
         ValueError
-            If an entry has no reason, or names no mutant.
+            If an entry has no reason, or does not say what it is about.
         """
         entries = json.loads(path.read_text(encoding="utf-8"))
         for entry in entries:
-            missing = {"module", "wire", "mode", "why"} - {name for name, text in entry.items() if text.strip()}
+            needed = {"module", "wire", "mode", "why", *(["at"] if entry.get("wire") == "$" else [])}
+            missing = needed - {name for name, text in entry.items() if text.strip()}
             if missing:
-                raise ValueError(f"{path}: each entry must have module, wire, mode and why, and {entry} has no "
+                raise ValueError(f"{path}: each entry must have module, wire, mode, why, and at for a wire $; {entry} has no "
                                  f"{', '.join(sorted(missing))}")
         return cls(tuple(entries))
 
     def reason(self, campaign: str, mutant: Mutant) -> str | None:
         """Why the mutant is equivalent, or None."""
-        key = dict(zip(("module", "wire", "mode"), mutant.key, strict=True))
         for entry in self.entries:
-            if entry.get("campaign", campaign) == campaign and all(_matches(value, entry[name]) for name, value in key.items()):
+            if entry.get("campaign", campaign) == campaign and all(
+                    _matches(value, entry.get(name, "*")) for name, value in mutant.key.items()):
                 return entry["why"]
         return None
 

@@ -40,9 +40,12 @@ class Mutant:
     number : int
         Its number in the text that holds it, from 1.
     unit : str
-    module, mode, cell, port, wire : str
-        As Yosys has them; ``wire`` is a name of the bit at the port, with its index, or empty.
-    portbit : int
+    module, mode : str
+        As Yosys has them, the module without a number that Amaranth gave it.
+    wire : str
+        The bit's name with its index, such as ``total[3]``; of a wire without a name ``$``.
+    at : str
+        Where it is: the port and bit of a cell, and the statement that made the cell, without numbers of wires.
     line : str
         The command of Yosys that makes it.
     """
@@ -51,18 +54,14 @@ class Mutant:
     unit: str
     module: str
     mode: str
-    cell: str
-    port: str
-    portbit: int
     wire: str
+    at: str
     line: str = field(repr=False)
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """Module, wire and mode, without the cells' numbers; a bit without a name is called by the port of its kind of cell."""
-        module = re.sub(r"\$\d+", "", self.module)
-        kind = "$" + self.cell.split("$")[1] if self.cell.startswith("$") else self.cell
-        return module, self.wire or f"{kind}.{self.port}[{self.portbit}]", self.mode
+    def key(self) -> dict[str, str]:
+        """What a change of the RTL elsewhere does not move."""
+        return {"module": self.module, "wire": self.wire, "mode": self.mode, "at": self.at}
 
 
 def modules(text: str) -> list[str]:
@@ -130,7 +129,7 @@ def draw(text: str, top: str, sample: Mapping[str, tuple[Sequence[str], int]], s
         path = folder / f"drawn-{index}.txt"
         # A memory's initial content is no logic, and Yosys could not write its mutant down.
         lines = [line for line in dict.fromkeys(path.read_text().splitlines()) if "-cell $meminit" not in line][:count]
-        found += [_mutant(len(found) + number, unit, line) for number, line in enumerate(lines, 1)]
+        found += [_mutant(len(found) + number, unit, line, text.splitlines()) for number, line in enumerate(lines, 1)]
         path.unlink()
     return found
 
@@ -140,12 +139,16 @@ def _quoted(name):
     return name if name.startswith("$") else f"\\{name}"
 
 
-def _mutant(number, unit, line):
-    words = shlex.split(line.replace("\\", "\\\\"))
-    given = dict(zip((word.removeprefix("-") for word in words[1::2]), (word.removeprefix("\\") for word in words[2::2]),
-                     strict=True))
-    wire = f"{given['wire']}[{given.get('wirebit', 0)}]" if given.get("wire") else ""
-    return Mutant(number, unit, given["module"], given["mode"], given["cell"], given["port"], int(given["portbit"]), wire, line)
+def _mutant(number, unit, line, text):
+    words = [word.removeprefix("\\") for word in shlex.split(line.replace("\\", "\\\\"))]
+    given = dict(zip(words[1::2], words[2::2], strict=True))
+    wire = given.get("-wire", "$")
+    wire = "$" if re.match(r"\$\d", wire) or wire == "$" else f"{wire}[{given['-wirebit']}]"
+    row = int(re.match(r"original\.v:(\d+)", given.get("-src", "original.v:0"))[1])  # of the cell: the last one named
+    statement = " ".join(text[row - 1 : row + text[row - 1].strip().startswith("always")]) if row else given["-cell"]
+    statement = " ".join(re.sub(r"\\?\$\d+", "$", statement).split())
+    return Mutant(number, unit, re.sub(r"\$\d+", "", given["-module"]), given["-mode"], wire,
+                  f"{given['-port']}[{given['-portbit']}]: {statement}", line)
 
 
 def write(top: str, mutants: Sequence[Mutant], folder: Path, yosys: str = DEFAULT) -> str:

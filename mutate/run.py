@@ -37,7 +37,7 @@ class Row:
     sampled, killed, proved, argued : int
         Mutants; those that a bench noticed; that Yosys proved equivalent; that the list of judged ones has.
     alive : list of dict
-        The others: ``module``, ``wire``, ``mode``, and Yosys' own words for it, ``line``.
+        The others: ``module``, ``wire``, ``mode``, ``at``, and Yosys' own words for it, ``line``.
     """
 
     unit: str
@@ -185,8 +185,7 @@ def _row(name, mutants, lived, verdicts):
 
 
 def _described(mutant: Mutant):
-    module, wire, mode = mutant.key
-    return {"module": module, "wire": wire, "mode": mode, "line": mutant.line.split(" -src ")[0]}
+    return {**mutant.key, "line": mutant.line.split(" -src ")[0]}
 
 
 def _outcomes(campaign, replaces, mutated, numbers, folder, how):

@@ -81,7 +81,7 @@ def planted(tmp_path_factory):
 def test_equivalence(planted):
     """Proved of the planted wire where it is stuck at 0, and of none that is another function."""
     folder, drawn = planted
-    by_key = {(mutant.key[1], mutant.mode, mutant.port): mutant for mutant in drawn}
+    by_key = {(mutant.wire, mutant.mode, mutant.at[0]): mutant for mutant in drawn}
     assert (folder / DESIGN).is_file()
     assert prove("planted", by_key["hidden[2]", "const0", "Y"], folder)
     assert prove("planted", by_key["b[0]", "const1", "B"], folder)
@@ -113,7 +113,7 @@ def test_a_bench_that_checks_all_and_one_that_checks_nothing(built, tmp_path):
         assert not seen.alive and seen.killed == seen.sampled - seen.equivalent == len(unseen.alive) + unseen.killed
     same = blind[1]
     assert same.proved > 0 and same.killed == 0  # handshakes of the shell are checked by the driver
-    assert {"module", "wire", "mode", "line"} == set(same.alive[0])
+    assert {"module", "wire", "mode", "at", "line"} == set(same.alive[0])
 
 
 @pytest.mark.long
@@ -146,13 +146,18 @@ def test_list_of_judged(tmp_path, planted):
     """Every entry of the list has a reason; one counts for its module, wire and mode, whatever their numbers are."""
     Judged.load()
     _, drawn = planted
-    mutant = next(mutant for mutant in drawn if mutant.key == ("planted__same", "hidden[2]", "const0"))
+    mutant = next(mutant for mutant in drawn if (mutant.wire, mutant.mode, mutant.at[0]) == ("hidden[2]", "const0", "Y"))
+    assert mutant.key == {"module": "planted__same", "wire": "hidden[2]", "mode": "const0",
+                          "at": "Y[2]: assign hidden = a & b;"}
     entry = {"module": "planted__same", "wire": "hidden[2]", "mode": "const*", "why": "planted"}
     assert Judged((entry,)).reason("planted", mutant) == "planted"
-    for other in ({"wire": "hidden[3]"}, {"module": "planted"}, {"mode": "inv"}, {"campaign": "others"}):
+    for other in ({"wire": "hidden[3]"}, {"module": "planted"}, {"mode": "inv"}, {"campaign": "others"}, {"at": "A*"}):
         assert Judged(({**entry, **other},)).reason("planted", mutant) is None
     (tmp_path / "judged.json").write_text(json.dumps([{**entry, "why": " "}]))
-    with pytest.raises(ValueError, match="each entry must have module, wire, mode and why, and .* has no why"):
+    with pytest.raises(ValueError, match="each entry must have module, wire, mode, why, .* has no why"):
+        Judged.load(tmp_path / "judged.json")
+    (tmp_path / "judged.json").write_text(json.dumps([{**entry, "wire": "$"}]))
+    with pytest.raises(ValueError, match="has no at$"):
         Judged.load(tmp_path / "judged.json")
 
 
