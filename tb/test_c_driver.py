@@ -145,8 +145,14 @@ def check_interrupt(bench, jobs, products):
     for number, (job, product) in enumerate(zip(jobs, products, strict=True), 1):
         assert bench.status("start", *numbers_of(job)) == OK
         assert bench.status("sleep", number) in (done_of(product), CAUSES["DATA"]) and bench.came(job, product)
+    assert int(bench.ask("counters")[-1]) >= len(jobs)
+    # A cause that stands until the reset interrupts once, not for ever; after the reset it would interrupt again.
+    (at, size), job = jobs[1]["weights"], jobs[1]
+    for _ in range(2):
+        assert bench.status("reset") == OK and bench.ask("start", *numbers_of(job, weights=(at, size + 8)))[:2] == ["0", "1"]
+        assert bench.status("sleep", 1) == CAUSES["LENGTH"] and bench.status("irq") == 0
+    assert bench.status("reset") == OK
     events = int(bench.ask("counters")[-1])
-    assert events >= len(jobs)
     assert bench.status("interrupts", 0) == OK and bench.status("run", *numbers_of(jobs[0])) in (OK, CAUSES["DATA"])
     assert int(bench.ask("counters")[-1]) == events
 
