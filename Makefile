@@ -68,7 +68,7 @@ mutate-check: tools $(INSTALLED)  ## the same of a small fixed sample, which mus
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all
 
-soc: tools $(INSTALLED)  ## simulate a LiteX SoC whose RISC-V core runs a layer on two accelerators (SOC=--quick: small ones)
+soc: tools $(INSTALLED)  ## simulate a LiteX SoC whose RISC-V core runs a layer on two accelerators (SOC=--quick: a small one)
 	@$(VENV)/bin/python examples/litex/soc.py --check
 	@$(MAKE) --no-print-directory $(SYSTEM)
 	@$(VENV)/bin/python examples/litex/soc.py $(SOC)

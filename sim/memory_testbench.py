@@ -41,7 +41,7 @@ module {top};
   integer read_head = 0, read_tail = 0, write_head = 0, write_tail = 0, answers = 0, seed = 1, beat = 0, octet, failures = 0;
   reg [4:0] pause = 0;
   reg r_held = 0, b_held = 0;
-  initial $readmemh("{top}_memory.hex", memory);
+  initial $readmemh("{top}_memory.hex", memory, 0, FIRST_RESULT - 1);
   initial $readmemh("{top}_expected.hex", expected);
   assign m_axi_arready = !rst && !pause[0] && read_tail - read_head < 255;
   assign m_axi_rvalid = !rst && read_head != read_tail && (r_held || !pause[1]);
@@ -171,7 +171,8 @@ endmodule
 
 
 def make_memory_testbench(
-    manifest: Mapping[str, Any], image: MemoryImage, k: int, expected: np.ndarray, cycles: int, causes: int, source: str
+    manifest: Mapping[str, Any], image: MemoryImage, k: int, expected: np.ndarray, written: int, cycles: int, causes: int,
+    source: str,
 ) -> dict[str, str]:
     """The texts of a testbench by the names of their files: ``<accelerator>_tb.v`` and what it reads.
 
@@ -184,6 +185,8 @@ def make_memory_testbench(
     k : int
     expected : uint8 [bytes]
         Results as they lie in memory.
+    written : int
+        How many of these bytes are: the last beat may end before.
     cycles : int
         About how many it takes: a hundred times that is the limit.
     causes : int
@@ -229,7 +232,13 @@ def make_memory_testbench(
 
 """
     return {f"{top}.v": head + bench, f"{top}_memory.hex": hex_words(beats, 8 * octets),
-            f"{top}_expected.hex": hex_words(results, 8 * octets)}
+            f"{top}_expected.hex": _unwritten(hex_words(results, 8 * octets), len(expected) - written)}
+
+
+def _unwritten(text, octets):
+    """The words of a file whose last one ends before: its highest digits stay undefined."""
+    lines = text.splitlines()
+    return "\n".join([*lines[:-1], "x" * (2 * octets) + lines[-1][2 * octets:]]) + "\n"
 
 
 _INITIAL = {"s_axi_wstrb": " = 4'hf", "s_axi_bready": " = 1", "s_axi_rready": " = 1"}
@@ -241,9 +250,11 @@ def write_memory_testbench(scheme: Scheme, config, accelerator: MemoryAccelerato
     m, n = product.y.shape
     image = accelerator.layout.image(product.inputs, m, n)
     flagged = bool(product.errors) or any(flags.any() for flags in product.flags.values())
-    expected = result_bytes(accelerator.layout, product.outputs, m, n)
+    layout = accelerator.layout
+    expected = result_bytes(layout, product.outputs, m, n)
+    written = len(product.outputs) * layout.units("outputs") * layout.unit_bits("outputs") // 8
     texts = make_memory_testbench(
-        emit.manifest(accelerator, name, config), image, k, expected, product.timeline.cycles,
+        emit.manifest(accelerator, name, config), image, k, expected, written, product.timeline.cycles,
         register_map()["ERRORS"].field("DATA").mask if flagged else 0, source.name)
     for file, text in texts.items():
         write_whole(source.with_name(file), text)

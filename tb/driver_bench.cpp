@@ -3,7 +3,7 @@
 //
 // The C driver on a Verilated accelerator, by commands on standard input; an answer a line, a status first.
 //   open | reset | start NUMBERS | try NUMBERS | run NUMBERS | poll JOB | wait JOB | sleep JOB | window FIRST LAST LOCK | clear
-//   counters | text STATUS | limit POLLS | interrupts 0/1
+//   counters | text STATUS | limit POLLS | interrupts 0/1 | irq
 // NUMBERS are the members of a job in their order; `sleep` waits with the interrupt and no poll in between. The arguments are those
 // of memory_driver.cpp, which is this program's other half.
 #define main memory_driver_main
@@ -96,6 +96,7 @@ int main(int count, char** arguments) {
                 } else if (is("window")) subbyte_window(&device, a, b, static_cast<int>(c));
                 else if (is("clear")) subbyte_clear_data(&device);
                 else if (is("limit")) device.limit = a;
+                else if (is("irq")) status = static_cast<subbyte_status>(machine->interrupted());
                 else if (is("interrupts")) subbyte_enable_interrupt(&device, static_cast<int>(a));
                 else fail("unknown command");
                 std::printf("%d\n", status);

@@ -71,7 +71,7 @@ def test_a_testbench_runs(part, name, tmp_path):
     assert code == 0 and "PASS: " in printed and "FAIL" not in printed, printed
     words = tmp_path / f"{top}_tb_{'outputs' if part == 'engine' else 'expected'}.hex"
     lines = words.read_text().splitlines()
-    lines[0] = f"{int(lines[0], 16) ^ 1:0{len(lines[0])}x}"
+    lines[0] = lines[0][:-1] + "10"[lines[0][-1] == "1"]
     words.write_text("\n".join(lines) + "\n")
     code, printed = fusesoc(tmp_path, "sim", top)
     assert "FAIL: word 0" in printed and "PASS" not in printed, printed

@@ -105,7 +105,7 @@ def test_wheel_alone_with_a_scheme_more(tmp_path):
     assert (row["name"], row["scheme"], row["kind"], row["config"]) == ("toy_pe", "toy", "pe", "4 lanes")
     assert row["macs"] == {"INT8 x INT8": 4} and row["area"] > 1000
     for data in ("sim/stream_driver.cpp", "schemes/area/rsr.json", "report/templates/report.html", "synth/boards/ulx3s.lpf",
-                 "top/registers.rdl"):
+                 "top/registers.rdl", "host/driver/subbyte.c"):
         assert (site / "subbyte" / data).is_file(), f"{data} is not in the wheel"
 
 

@@ -18,14 +18,13 @@ HERE = Path(__file__).resolve().parent
 SHAPE, QUICK_SHAPE = (8, 1536, 576), (3, 20, 64)
 """M, N, K: eight tokens through a layer of SmolLM2's size; and what --quick computes."""
 SCHEMES = "tender", "rsr"
-SIZES = {"tender": {"rows": 8, "cols": 8, "lanes": 4}, "rsr": {"rows": 8, "cols": 20, "lanes": 4, "drain": 5}}
-QUICK = {"rows": 2, "cols": 4, "lanes": 4, "drain": 2}
-"""Arrays that take a word of weights, 16 bytes, a cycle; and those of --quick."""
+SIZES = {"tender": {"rows": 4, "cols": 8, "lanes": 4}, "rsr": {"rows": 4, "cols": 20, "lanes": 4, "drain": 5}}
+"""Arrays that take a word of weights, 16 bytes, a cycle."""
 AROUND = {"bus_bytes": 16}
 REGISTERS, OWN, RAM = 0x9000_0000, (0xA000_0000, 0xB000_0000), 0x4000_0000
 GCC = "riscv64-unknown-elf-gcc"
-CLOCK, ROM, LIMIT = 1_000_000, 0x4000, 100_000_000
-"""Hertz, which nothing depends on; bytes; cycles."""
+CLOCK, ROM, MEMORY, LIMIT = 1_000_000, 0x4000, 0x10_0000, 100_000_000
+"""Hertz, which nothing depends on; bytes of the ROM, and of each further memory; cycles."""
 _USUAL = "WIDTH", "CASEINCOMPLETE", "COMBDLY", "BLKANDNBLK", "UNOPTFLAT", "PINMISSING", "MULTIDRIVEN", "UNSIGNED", "CMPCONST"
 """Warnings of Verilator about what LiteX and VexRiscv are written like; LiteX ignores all."""
 
@@ -45,7 +44,7 @@ def prepare(name, build, quick):
     from subbyte.schemes import scheme
 
     found, (m, n, k) = scheme(name), QUICK_SHAPE if quick else SHAPE
-    config = found.Config(**(QUICK if quick else SIZES[name]))
+    config = found.Config(**SIZES[name])
     write_accelerator(found, "accelerator", config, f"{name}_accelerator", build, around=AROUND)
     rng, fmt = np.random.default_rng(1), found.format_for(None, config)
     qweight = found.quantize(rng.standard_normal((n, k)).astype(np.float32), fmt, config)
@@ -69,8 +68,11 @@ def numbers(octets, size):
     return [int.from_bytes(octets[at:at + size], "little") for at in range(0, len(octets), size)]
 
 
-def power(size):
-    return 1 << (size - 1).bit_length()
+def filled(octets):
+    """What a memory begins with."""
+    if len(octets) > MEMORY:
+        raise ValueError(f"the products must fit a memory of {MEMORY} bytes, not take {len(octets)}")
+    return octets
 
 
 def make_soc(build, products):
@@ -97,7 +99,7 @@ def make_soc(build, products):
             clock, reset = platform.request("sys_clk"), platform.request("sys_rst")
             super().__init__(platform, CLOCK, cpu_type="vexriscv", uart_name="sim", timer_uptime=True,
                              integrated_rom_size=ROM, integrated_rom_init=[0], integrated_sram_size=0x2000,
-                             integrated_main_ram_size=power(len(ram)), integrated_main_ram_init=numbers(ram, 4))
+                             integrated_main_ram_size=MEMORY, integrated_main_ram_init=numbers(filled(ram), 4))
             self.comb += [self.crg.cd_sys.clk.eq(clock), self.crg.cd_sys.rst.eq(reset), platform.trace.eq(0)]
             self.sim_finish = SimFinish()
             for number, (name, (image, _, _, _)) in enumerate(products.items()):
@@ -109,12 +111,12 @@ def make_soc(build, products):
             octets = lay(image)
             width, ident = accelerator.memory.data_width, accelerator.memory.id_width
             near, far, port = (axi.AXIInterface(data_width=width, address_width=32, id_width=ident) for _ in range(3))
-            memory = AcceleratorMemory(near, power(len(octets)), numbers(octets, width // 8))
+            memory = AcceleratorMemory(near, MEMORY, numbers(filled(octets), width // 8))
             self.add_module(f"{name}_memory", memory)
             top, low = origin >> 28, (width // 8).bit_length() - 1
             self.add_module(f"{name}_decoder", axi.AXIDecoder(port, [
                 (lambda beat: beat[28 - low:] == top, near), (lambda beat: beat[28 - low:] != top, far)]))
-            region = SoCRegion(origin=origin, size=power(len(octets)), cached=False)
+            region = SoCRegion(origin=origin, size=MEMORY, cached=False)
             self.bus.add_slave(f"{name}_memory", memory.bus, region)
             self.bus.add_master(f"{name}_far", far)
             accelerator.add_to(self, name, registers, port)
@@ -160,7 +162,7 @@ def compile_firmware(build, software):
     includes = [f"-I{path}" for path in (build, folder, software, cpu, packages / "soc/software/include")]
     machine = ["-march=rv32im_zicsr", "-mabi=ilp32"]
     own = [HERE / "firmware/main.c", folder / "subbyte.c"]
-    flags = ["-std=gnu11", "-Os", "-Wall", "-Wextra", "-ffreestanding", "-ffunction-sections", "-D__vexriscv__"]
+    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-ffreestanding", "-ffunction-sections", "-D__vexriscv__"]
     objects = []
     for source in (cpu / "crt0.S", *own):
         objects.append(folder / f"{source.stem}.o")
@@ -169,7 +171,9 @@ def compile_firmware(build, software):
          "-o", folder / "firmware.elf"])
     run([GCC.replace("gcc", "objcopy"), "-O", "binary", folder / "firmware.elf", folder / "firmware.bin"])
     octets = (folder / "firmware.bin").read_bytes()
-    return octets + bytes(-len(octets) % 4)
+    if len(octets) > ROM:
+        raise ValueError(f"the firmware must fit the ROM of {ROM} bytes, not take {len(octets)}")
+    return octets + bytes(ROM - len(octets))  # as long as the ROM, whose size LiteX else takes from it
 
 
 def run(command):
@@ -182,7 +186,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="Example: python examples/litex/soc.py")
     parser.add_argument("--check", action="store_true", help="Only say which of Debian's packages lack.")
     parser.add_argument("--build", type=Path, default=Path("build/soc"), help="Where all of it goes; build/soc.")
-    parser.add_argument("--quick", action="store_true", help="Small arrays and products: all the same, in a tenth of the time.")
+    parser.add_argument("--quick", action="store_true", help="A small product, which is through in a moment.")
     arguments = parser.parse_args()
     if lacking := missing_tools():
         sys.exit(f"error: make soc needs more programs. Debian/Ubuntu: apt install {' '.join(lacking)}")
@@ -218,7 +222,10 @@ def simulate(build, quick):
     gateware = build / "gateware"
     say("compiling the simulation; it takes minutes")
     verilog = [gateware / "sim.v", *(Path(source) for source, *_ in soc.platform.sources if not source.endswith("sim.v"))]
-    text = "\n".join([*(f"// verilator lint_off {code}" for code in _USUAL), *(path.read_text() for path in verilog)])
+    # LiteX writes the time into comments; without them the same SoC is compiled once.
+    lines = [line for path in verilog for line in path.read_text().splitlines()
+             if not line.startswith("//") or line.startswith("// verilator")]
+    text = "\n".join([*(f"// verilator lint_off {code}" for code in _USUAL), *lines, ""])
     model = compile_verilog(text, "sim", kind="stream", sources={"main.cpp": (HERE / "main.cpp").read_text()},
                             random_power_up=False) / "model"
     say("running it; what follows is printed by the CPU")

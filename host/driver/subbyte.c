@@ -73,6 +73,7 @@ subbyte_status subbyte_reset(subbyte_device *device) {
     SET(device, CONTROL, MASK(CONTROL, SOFT_RESET));
     while (GET(device, STATUS) & MASK(STATUS, RESETTING))
         if (++polls == device->limit) return SUBBYTE_TIMEOUT;
+    subbyte_enable_interrupt(device, device->interrupts);
     device->started = 0;
     device->done = 0;
     return SUBBYTE_OK;
@@ -84,6 +85,7 @@ void subbyte_window(subbyte_device *device, uint32_t first, uint32_t last, int l
 }
 
 void subbyte_enable_interrupt(subbyte_device *device, int enabled) {
+    device->interrupts = enabled;
     SET(device, INTERRUPT_ENABLE, enabled ? MASK(INTERRUPT_ENABLE, DONE) | MASK(INTERRUPT_ENABLE, ERROR) : 0u);
 }
 
@@ -91,6 +93,9 @@ int subbyte_interrupt(subbyte_device *device) {
     const uint32_t raised = GET(device, INTERRUPT);
     if (!raised) return 0;
     SET(device, INTERRUPT, raised);
+    /* A cause that halts may stand until the reset, and would interrupt again at once. */
+    if (raised & MASK(INTERRUPT, ERROR) && GET(device, INTERRUPT) & MASK(INTERRUPT, ERROR))
+        SET(device, INTERRUPT_ENABLE, MASK(INTERRUPT_ENABLE, DONE));
     device->events++; /* after it was taken back: who sees this looks at all jobs that are done by then */
     return 1;
 }

@@ -71,6 +71,7 @@ typedef struct subbyte_device {
     volatile uint32_t events;     /* interrupts so far */
     uint32_t started;             /* jobs since the last reset */
     uint32_t done;                /* of these */
+    int interrupts;               /* whether they are enabled */
 } subbyte_device;
 
 typedef struct {
