@@ -89,10 +89,10 @@ def test_other_schemes_refuse(model):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name, settings", [
-    ("bitmod", {"rows": 4, "cols": 4, "lanes": 8, "formats": ("INT8",)}),
-    ("bitmod", {"rows": 4, "cols": 4, "lanes": 8, "formats": ("INT8",), "form": "dense"}),
-    ("tender", {"rows": 4, "cols": 4, "lanes": 8, "bits_w": 8, "bits_a": 8}),
-    ("tender", {"rows": 4, "cols": 4, "lanes": 8}),
+    ("bitmod", {"rows": 2, "cols": 2, "lanes": 4, "formats": ("INT8",)}),
+    ("bitmod", {"rows": 2, "cols": 2, "lanes": 4, "formats": ("INT8",), "form": "dense"}),
+    ("tender", {"rows": 2, "cols": 2, "lanes": 4, "drain": 2, "bits_w": 8, "bits_a": 8}),
+    ("tender", {"rows": 2, "cols": 2, "lanes": 4, "drain": 2}),
 ])
 def test_a_head_through_the_engine(model, name, settings):
     """Of SmolLM2 if it is at hand, in a block with a massive activation before it; else of the small model."""

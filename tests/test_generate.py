@@ -150,9 +150,9 @@ def test_demo_writes_with_the_model_at_hand(at_hand, monkeypatch, capsys):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name, settings", [
-    ("bitmod", ("cols=8", "lanes=8")), ("bitmod", ("cols=8", "lanes=8", "form=dense")),
-    ("rsr", ("cols=8", "lanes=16", "drain=2")),
-    ("tender", ("cols=8", "lanes=8")), ("bipolar", ("cols=8", "lanes=32")), ("bcq", ("cols=8", "lanes=16"))])
+    ("bitmod", ("cols=2", "lanes=4")), ("bitmod", ("cols=2", "lanes=4", "form=dense")),
+    ("rsr", ("cols=2", "lanes=8", "drain=1")), ("tender", ("cols=2", "lanes=4", "drain=1")),
+    ("bipolar", ("cols=2", "lanes=32", "drain=1")), ("bcq", ("cols=2", "lanes=8", "drain=1"))])
 def test_text_by_the_engine(model, name, settings, tmp_path):
     """As the exact model's, to the last token; every product was compared on the way."""
     told = {}
