@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from subbyte import __version__
-from subbyte.golden.streams import pack_beats, unpack_beats
+from subbyte.golden.streams import pack_beats, payload_bits, unpack_beats
 from subbyte.hdl.axi_stream import slot_bytes
 from subbyte.schemes import engines, scheme
 from subbyte.sim.cocotb_run import resolve_seed, run_bench
@@ -34,6 +34,19 @@ def on_bus(config, name, words, bits, bus_bytes):
     return octets, [int(size) * slot for size in np.diff(ends, prepend=0)]
 
 
+def format_of(config):
+    """Where the format is in a word of weights, the codes that are taken and one that is not; None if there is but one."""
+    low = 0
+    for item in config.streams["weights"]:
+        width = payload_bits((item,))
+        if item.name == "format":
+            taken = list(config.formats_taken)
+            unknown = next((code for code in range(1 << width) if code not in taken), None)
+            return {"low": low, "width": width, "taken": taken, "unknown": unknown} if len(taken) > 1 else None
+        low += width
+    return None
+
+
 def given_of(accelerator, cases):
     """Parameters of the bench."""
     config, bus = accelerator.config, accelerator.bus_bytes
@@ -49,7 +62,7 @@ def given_of(accelerator, cases):
                           "causes": ["DATA"] if case.product.errors else []})
     slots = {name: slot_bytes(accelerator.bits(name), bus) for name in config.streams}
     sizes = {name: -(-accelerator.bits(name) // 8) for name in config.streams}
-    return {"cases": described, "inputs": list(accelerator.inputs), "slots": slots, "sizes": sizes,
+    return {"cases": described, "format": format_of(config), "inputs": list(accelerator.inputs), "slots": slots, "sizes": sizes,
             "several_words": len(cases) - 1, **arrays}
 
 
