@@ -19,12 +19,12 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte import __version__, cli, weights
-from subbyte.cli import bench, commands, doctor, figures, lint, operands, settings
+from subbyte.cli import bench, commands, doctor, figures, lint, operands
 from subbyte.golden.bitmod import BitModConfig
 from subbyte.golden.bitmod.formats import Format
 from subbyte.schemes import NAMES, engines, scheme
 from subbyte.sim import engine_run
-from subbyte.tools import kept
+from subbyte.tools import kept, settings
 
 SLICE = "tests/data/smollm2_slice.npz"
 
