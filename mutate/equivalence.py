@@ -44,7 +44,7 @@ def prove(top: str, mutant: Mutant, folder: Path, yosys: str = DEFAULT) -> bool:
         False also where no proof ends in its time.
     """
     parents = _parents((folder / DESIGN).read_text())
-    module = re.search(r" -module \\?(\S+)", mutant.line)[1]  # with its number, if it has one
+    module = mutant.line.partition(" -module ")[2].split()[0].removeprefix("\\")  # with its number, if it has one
     attempts, above = [(module, "expose -evert c:*")], parents.get(module, set())
     if any(module in users for users in parents.values()):
         attempts.append((module, "flatten"))

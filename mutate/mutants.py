@@ -144,7 +144,8 @@ def _mutant(number, unit, line, text):
     given = dict(zip(words[1::2], words[2::2], strict=True))
     wire = given.get("-wire", "$")
     wire = "$" if re.match(r"\$\d", wire) or wire == "$" else f"{wire}[{given['-wirebit']}]"
-    row = int(re.match(r"original\.v:(\d+)", given.get("-src", "original.v:0"))[1])  # of the cell: the last one named
+    place = re.match(r"original\.v:(\d+)", given.get("-src", ""))  # the cell's: the last one named
+    row = int(place[1]) if place else 0
     statement = " ".join(text[row - 1 : row + text[row - 1].strip().startswith("always")]) if row else given["-cell"]
     statement = " ".join(re.sub(r"\\?\$\d+", "$", statement).split())
     return Mutant(number, unit, re.sub(r"\$\d+", "", given["-module"]), given["-mode"], wire,

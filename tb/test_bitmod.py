@@ -156,7 +156,7 @@ def formats_of(config):
 
 
 def engine_cases(config, rng):
-    """Ragged and whole shapes, formats mixed in a tile and from tile to tile, long and single groups, an infinity."""
+    """Ragged and whole shapes, formats mixed within tiles and between them, long and single groups, tiny numbers, infinity."""
     rows, cols, lanes, group = config.rows, config.cols, config.lanes, config.group_size
     fmts = formats_of(config)
     shapes = [
@@ -170,6 +170,8 @@ def engine_cases(config, rng):
     for index, (m, n, k) in enumerate(shapes):
         rotated = fmts[index % len(fmts):] + fmts[:index % len(fmts)]
         x = random_activations(rng, m, k)
+        if index in (2, 4):  # groups of subnormal numbers and of those next to them
+            x[::2] = (x[::2].astype(np.float32) * np.float32(2.0**-15)).astype(np.float16)
         if index == 3:
             x[0, k // 2] = np.inf
         yield Case(f"{m}x{n}x{k} {rotated}", BITMOD.product(x, random_weight(rng, n, k, rotated, group), config))
