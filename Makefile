@@ -19,9 +19,6 @@ BENCH       ?=
 MUTATE      ?=
 QUANTIZERS  ?=
 
-# Options of `make soc`: SOC=--quick.
-SOC         ?=
-
 # Of `make fpga`: schemes (without: all), devices or a board, and further options.
 SCHEME      ?=
 DEVICE      ?= ecp5-85k ecp5-25k
@@ -68,10 +65,10 @@ mutate-check: tools $(INSTALLED)  ## the same of a small fixed sample, which mus
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all
 
-soc: tools $(INSTALLED)  ## simulate a LiteX SoC whose RISC-V core runs a layer on two accelerators (SOC=--quick: a small one)
+soc: tools $(INSTALLED)  ## simulate a LiteX SoC whose RISC-V core runs a layer on two accelerators
 	@$(VENV)/bin/python examples/litex/soc.py --check
 	@$(MAKE) --no-print-directory $(SYSTEM)
-	@$(VENV)/bin/python examples/litex/soc.py $(SOC)
+	@$(VENV)/bin/python examples/litex/soc.py
 
 lint: tools $(INSTALLED)  ## check the RTL of many configurations (Verilator, Icarus, Yosys) and the Python
 	@$(RUN) subbyte.cli.lint

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SHAPE, QUICK_SHAPE = (8, 1536, 576), (3, 20, 64)
-"""M, N, K: eight tokens through a layer of SmolLM2's size; and what --quick computes."""
+SHAPE = 8, 64, 512
+"""M, N, K: eight tokens through a small layer."""
 SCHEMES = "tender", "rsr"
 SIZES = {"tender": {"rows": 4, "cols": 8, "lanes": 4}, "rsr": {"rows": 4, "cols": 20, "lanes": 4, "drain": 5}}
 """Arrays that take a word of weights, 16 bytes, a cycle."""
@@ -34,7 +34,7 @@ def missing_tools():
     return [package for program, package in ((GCC, "gcc-riscv64-unknown-elf"), ("make", "make")) if not shutil.which(program)]
 
 
-def prepare(name, build, quick):
+def prepare(name, build):
     """The Verilog of a scheme's accelerator, and a product: its parts of a memory, K, the results, the engine's own cycles."""
     import numpy as np
 
@@ -43,7 +43,7 @@ def prepare(name, build, quick):
     from subbyte.host.c_source import result_bytes
     from subbyte.schemes import scheme
 
-    found, (m, n, k) = scheme(name), QUICK_SHAPE if quick else SHAPE
+    found, (m, n, k) = scheme(name), SHAPE
     config = found.Config(**SIZES[name])
     write_accelerator(found, "accelerator", config, f"{name}_accelerator", build, around=AROUND)
     rng, fmt = np.random.default_rng(1), found.format_for(None, config)
@@ -186,16 +186,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="Example: python examples/litex/soc.py")
     parser.add_argument("--check", action="store_true", help="Only say which of Debian's packages lack.")
     parser.add_argument("--build", type=Path, default=Path("build/soc"), help="Where all of it goes; build/soc.")
-    parser.add_argument("--quick", action="store_true", help="A small product, which is through in a moment.")
     arguments = parser.parse_args()
     if lacking := missing_tools():
         sys.exit(f"error: make soc needs more programs. Debian/Ubuntu: apt install {' '.join(lacking)}")
     if arguments.check:
         return 0
-    return simulate(arguments.build.resolve(), arguments.quick)
+    return simulate(arguments.build.resolve())
 
 
-def simulate(build, quick):
+def simulate(build):
     """Build everything, run it; returns the exit code."""
     from subbyte.sim.verilate import build as compile_verilog
     from subbyte.tools.toolchain import build_root, prepare_environment
@@ -209,7 +208,7 @@ def simulate(build, quick):
     sys.path.insert(0, str(HERE))
     build.mkdir(parents=True, exist_ok=True)
     say(f"generating the accelerators of {' and '.join(SCHEMES)}, and a layer for each")
-    products = {name: prepare(name, build, quick) for name in SCHEMES}
+    products = {name: prepare(name, build) for name in SCHEMES}
     # LiteX looks for CPUs in the packages of the folder that it is imported in.
     os.environ["SUBBYTE_BUILD"] = str(build_root())
     os.chdir(build)
