@@ -16,6 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from subbyte import models
 from subbyte.cli import main
 from subbyte.explore import MEASURES, PRESETS, Better, Exploration, Outcome, Store, Workers, front, load_space, search, sweep
 from subbyte.explore.store import OK, Result, source_digest
@@ -25,6 +26,8 @@ from subbyte.schemes import engines, scheme
 from subbyte.synth import asic
 from subbyte.synth.designs import design_of
 from subbyte.synth.library import load_library
+from subbyte.tests.small_models import write_gguf
+from subbyte.tests.test_models import sentence_piece
 from subbyte.tools.toolchain import Failed, build_root
 
 SPACE = {
@@ -139,6 +142,42 @@ def test_area_is_that_of_the_command(tmp_path, monkeypatch):
     row = asic.measure(design_of(owner, owner.part("decode"), {"lanes": 8}), load_library((), folder))
     assert result.status == OK and result.figures["area"] == row.area and result.figures["unit"] == "GE"
     assert not list((tmp_path / "explore").iterdir()), "a task must leave nothing behind"
+
+
+def test_real_layers_and_perplexity(tmp_path):
+    """Both as `evaluate` and the exact models have them; the model goes with the task."""
+    path = write_gguf(tmp_path / "m.gguf", "llama2", sentence_piece)
+    (tmp_path / "config.json").write_text(json.dumps({
+        "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4,
+        "num_key_value_heads": 4, "vocab_size": 300}))
+    space = load_space(written(tmp_path, model=str(tmp_path / "config.json"), weights=str(path), perplexity=150,
+                               sample={"rows": 16, "tokens": 4}, objectives={"perplexity": "min", "error": "min"},
+                               engines=[{"scheme": "bitmod", "format": ["int8", "int3"], "set": {"group_size": 32}}]))
+    workers = Inline()
+    with Store(tmp_path / "store.sqlite") as store:
+        outcomes, exploration = explored(space, store, workers)
+    figures = {one.point.fmt: one.figures for one in outcomes}
+    layers = next(job.arguments["layers"] for job in workers.given if "layers" in job.arguments)
+    assert len(layers) == len(models.LINEARS) and all("blk.1." in tensor for tensor in layers)
+    assert all(layer.weight.shape[0] == 16 and layer.x.shape[0] == 4 for layer in layers.values())
+    assert figures["int8"]["error"] < figures["int3"]["error"] / 10
+    for fmt, found in figures.items():
+        done = CliRunner().invoke(main, ["evaluate", "bitmod", "--weights", str(path), "--format", fmt,
+                                         "--set", "group_size=32", "--tokens", "150", "--json", str(tmp_path / "e.json")])
+        assert done.exit_code == 0, done.output
+        assert found["perplexity"] == json.loads((tmp_path / "e.json").read_text())["perplexity"]
+    refused = load_space(written(tmp_path, model=str(tmp_path / "config.json"), weights=str(path),
+                                 sample={"tensors": ["output.weight"]}))
+    with Store(tmp_path / "store.sqlite") as store, pytest.raises(ValueError, match="sample.tensors must be linear layers"):
+        explored(refused, store)
+
+
+def test_place_and_route(tmp_path):
+    space = load_space(written(tmp_path, part="to_float", fpga="ecp5-25k", objectives={"luts": "min", "fmax": "max"}, engines=[
+        {"scheme": "rsr", "set": {"lanes": 8}}]))
+    with Store(tmp_path / "store.sqlite") as store:
+        (outcome,), _ = explored(space, store)
+    assert outcome.status == OK and outcome.figures["luts"] > 20 and outcome.figures["fmax"] > 50, outcome
 
 
 def test_what_is_known_is_not_measured_again(tmp_path):
