@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 
 from ..golden.config import EngineConfig
 from ..golden.streams import pack_beats, unpack_beats
@@ -22,7 +23,15 @@ from ..sim.stream_model import StreamError
 from ..tools.kept import kept_verilog
 from ..top.emit import to_verilog
 
-__all__ = ["Case", "EngineBench", "shell_errors"]
+__all__ = ["Case", "EngineBench", "first_of_each", "shell_errors"]
+
+
+def first_of_each(keys):
+    """Tuples that begin with a scheme's name, as parameters of a test: of each scheme all but the first are long tests."""
+    seen = set()
+    for key in keys:
+        yield pytest.param(*key, marks=[pytest.mark.long] if key[0] in seen else [])
+        seen.add(key[0])
 
 BENCH = "subbyte.tb.bench_engine"
 DUAL_TABLE = """

@@ -23,6 +23,8 @@ from subbyte.synth.designs import designs
 from subbyte.tools.kept import kept_verilog
 from subbyte.top.emit import to_verilog
 
+pytestmark = pytest.mark.long  # one model of all designs, which takes minutes to compile
+
 SEED = 5
 BEATS = 40_000
 WORKING = np.arange(BEATS) % 8 < 4

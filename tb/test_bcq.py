@@ -66,7 +66,8 @@ def engine_cases(config, rng):
         yield Case(f"{m}x{n}x{k} {qweight.bits} bits, offset {offset}", BCQ.product(x, qweight, config))
 
 
-@pytest.mark.parametrize("name, target", [*((name, "asic") for name in CONFIGS), ("small", "fpga")])
+@pytest.mark.parametrize("name, target", [
+    *(pytest.param(name, "asic", marks=[pytest.mark.long] * ("threes" in name)) for name in CONFIGS), ("small", "fpga")])
 def test_engine(name, target):
     """Every course of the compiled bench, predicted cycles included."""
     config, seed = CONFIGS[name], resolve_seed()
@@ -85,7 +86,7 @@ def test_engine_under_cocotb():
     bench.check_cocotb(cases, seed, "engine_errors")
 
 
-@pytest.mark.parametrize("mu", [2, 3, 4])
+@pytest.mark.parametrize("mu", [pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long), 4])
 def test_every_key(mu):
     """Each key of a table meets activations of which each has a place of its own in the sum."""
     config, seed = replace(CONFIGS["small"], mu=mu, lanes=2 if mu == 2 else 4, rows=1), resolve_seed()  # 3: and a table of one

@@ -96,10 +96,9 @@ def done_of(product):
     return CAUSES["DATA"] if product.errors or any(flags.any() for flags in product.flags.values()) else OK
 
 
-_SCHEMES = [name if name == "tender" else pytest.param(name, marks=pytest.mark.long) for name in engines()]
 
-
-@pytest.mark.parametrize("name", _SCHEMES)
+@pytest.mark.long
+@pytest.mark.parametrize("name", engines())
 def test_driver(name, tmp_path):
     """Ragged products alone, queued, with the interrupt; then each cause that a program can bring about."""
     with Bench(name, tmp_path) as bench:

@@ -13,11 +13,11 @@ import pytest
 
 from subbyte.schemes import engines, scheme
 from subbyte.sim.cocotb_run import resolve_seed
-from subbyte.tb.engine_bench import EngineBench
+from subbyte.tb.engine_bench import EngineBench, first_of_each
 
 
-@pytest.mark.parametrize("name, form", [
-    (name, form) for name in engines() for form in importlib.import_module(f"subbyte.tb.test_{name}").CONFIGS])
+@pytest.mark.parametrize("name, form", list(first_of_each(
+    (name, form) for name in engines() for form in importlib.import_module(f"subbyte.tb.test_{name}").CONFIGS)))
 def test_undefined_bits(name, form, icarus):
     """The cases of the scheme's own bench, pauses everywhere, every idle payload undefined."""
     tests, seed = importlib.import_module(f"subbyte.tb.test_{name}"), resolve_seed()

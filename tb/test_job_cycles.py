@@ -70,6 +70,7 @@ def check(found, config, bus_bytes, latency, pace=1.0):
         assert predict(packed, starts=starts, latency=latency + 2).cycles != expected.cycles
 
 
+@pytest.mark.long
 def test_cycles_of_tender():
     check(scheme("tender"), small_config("tender"), 8, 0)
     check(scheme("tender"), small_config("tender"), 8, 20, 2.5)

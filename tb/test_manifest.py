@@ -86,8 +86,9 @@ class Engine:
         return run.input_cycles["weights"].reshape(tiles, -1).astype(int), run.output_cycles["outputs"].astype(int), raised
 
 
-@pytest.fixture(scope="module", params=[(name, i) for name in engines() for i in range(len(CONFIGS[name]))],
-                ids=lambda param: f"{param[0]}-{param[1]}")
+@pytest.fixture(scope="module", params=[
+    pytest.param((name, i), marks=[pytest.mark.long] * (i > 0)) for name in engines() for i in range(len(CONFIGS[name]))],
+    ids=lambda param: f"{param[0]}-{param[1]}")
 def engine(request):
     name, index = request.param
     return Engine(name, CONFIGS[name][index])

@@ -16,7 +16,7 @@ import pytest
 from subbyte.schemes import engines, scheme
 from subbyte.sim.cocotb_run import resolve_seed
 from subbyte.sim.engine_run import rms
-from subbyte.tb.engine_bench import Case, EngineBench
+from subbyte.tb.engine_bench import Case, EngineBench, first_of_each
 
 TB = Path(__file__).parent
 SPIKE = TB.parent / "tests" / "data" / "smollm2_spike.npz"
@@ -67,11 +67,11 @@ def test_arithmetic_of_every_format(name, fmt):
     assert rms(shares[0]) < 2e-2 and rms(shares[1:]) < 2e-4 and rms(product.error) < 2e-4 * rms(product.reference)
 
 
-@pytest.mark.parametrize("key", CONFIGS, ids="-".join)
-def test_engines(key):
+@pytest.mark.parametrize("name, form", list(first_of_each(CONFIGS)))
+def test_engines(name, form):
     """Every bit of every format that the engine takes."""
-    config = CONFIGS[key]
-    one, (weight, x) = scheme(key[0]), layer(min(1536, getattr(config, "max_k", config.largest_k)))
+    config = CONFIGS[name, form]
+    one, (weight, x) = scheme(name), layer(min(1536, getattr(config, "max_k", config.largest_k)))
     bench, seed = EngineBench(one, config), resolve_seed()
     for fmt in filter(lambda fmt: one.takes(fmt, config), one.formats):
         case = Case(fmt, product_of(one, fmt, config, weight[-2 * config.cols :], x)[2])

@@ -85,7 +85,7 @@ def test_doctor_fails_without_a_compiler(run, monkeypatch):
 
 
 def test_unknown_commands_and_unexpected_errors_are_one_line(run, monkeypatch):
-    assert refusal(run("simulat")).endswith("(did you mean simulate?)")
+    assert "(did you mean simulate" in refusal(run("simulat"))
 
     def broken(*_):
         raise KeyError("nobody thought of this")

@@ -20,7 +20,6 @@ from subbyte.top.fusesoc import core_file
 from subbyte.top.registers import register_map, write_files
 
 _FUSESOC = pytest.mark.skipif(importlib.util.find_spec("fusesoc") is None, reason="fusesoc is not installed")
-_LONG = [name if name == "tender" else pytest.param(name, marks=pytest.mark.long) for name in engines()]
 
 
 LANES = {"bitmod": {"lanes": 2, "form": "dense"}, "tender": {}, "rsr": {}, "bipolar": {"lanes": 4}, "bcq": {"lanes": 4}}
@@ -38,7 +37,8 @@ def fusesoc(folder, target, name):
 
 
 @_FUSESOC
-@pytest.mark.parametrize("name", _LONG)
+@pytest.mark.long
+@pytest.mark.parametrize("name", engines())
 def test_accelerators_are_linted(name, tmp_path):
     """Verilator's lint, by FuseSoC and edalize, of both forms; a fault in the Verilog ends it."""
     toolchain.prepare_environment()

@@ -124,7 +124,7 @@ def test_every_dependency_has_a_reason_and_a_tested_version():
     text = (ROOT / "pyproject.toml").read_text()
     wanted = PROJECT["project"]["dependencies"] + sum(PROJECT["project"]["optional-dependencies"].values(), [])
     tested = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-    for requirement in wanted:
+    for requirement in (requirement for requirement in wanted if not requirement.startswith("subbyte[")):
         name, _, pinned = requirement.partition("==")
         line = next(line for line in text.splitlines() if f'"{requirement}"' in line)
         assert "  # " in line or name == "pytest", f"{name} must say why it is needed"
