@@ -172,6 +172,7 @@ def test_faults_of_groups():
     check_faults(problems, GroupFault)
 
 
+@pytest.mark.long
 def test_longest_groups():
     """The largest sums of a tile, all codes the largest, come out whole; groups of few cycles wait for their visits."""
     config, seed = replace(CONFIGS["groups"], max_k=902), resolve_seed()

@@ -234,6 +234,7 @@ def captured_inputs(tokens):
     return seen
 
 
+@pytest.mark.long
 def test_real_layers():
     """Every layer of a block of a trained ternary model, and layers of SmolLM2 made ternary, whole and bit for bit."""
     config = RsrConfig(rows=1, cols=8, lanes=32, drain=1)

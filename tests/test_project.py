@@ -59,6 +59,7 @@ def test_a_missing_tool_is_named_before_anything_is_set_up(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
+@pytest.mark.long
 def test_wheel_alone_with_a_scheme_more(tmp_path):
     """The toy of docs/adding-a-scheme.md, its own files and one line, in a wheel installed where nothing else of ours is.
 

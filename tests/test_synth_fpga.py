@@ -176,6 +176,7 @@ def test_a_processing_element_from_end_to_end(run, tmp_path):
     assert json.loads((folder / "report-7.json").read_text())["fmax"] == report["fmax"]
 
 
+@pytest.mark.long
 def test_a_bitstream_for_a_board(tmp_path):
     """A small engine behind the serial port, on the ULX3S's pins, packed."""
     top = SerialTop(CountingEngine(CountingConfig(rows=1, cols=1, drain=1)), 25)
