@@ -93,6 +93,8 @@ def make_soc(build, products):
     ram = b"".join(lay(image) + expected.tobytes() for image, _, expected, _ in products.values())
 
     class Soc(SoCCore):
+        """A RISC-V core with two accelerators, and a serial line that the simulation prints."""
+
         def __init__(self):
             self.crg = LiteXModule()
             self.crg.cd_sys = ClockDomain()
