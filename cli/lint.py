@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from ..schemes import engines, scheme
@@ -48,18 +49,15 @@ def check_verilog(path, top, commands):
 def main():
     """Check everything; returns the exit code."""
     prepare_environment()
-    commands, failures, files = tools(), 0, 0
-    for name, part, settings, folder in _configurations():
-        label = f"{name} {part} " + (" ".join(f"{key}={value}" for key, value in settings.items()) or "(defaults)")
-        component, top = scheme(name).component(part, scheme(name).Config(**settings))
-        path, _ = emit.write(component, top, folder / f"{top}.v")
-        complaints = check_verilog(path, top, commands)
-        print(f"{'FAIL' if complaints else 'ok  '} {label}", flush=True)
-        for tool, line in complaints[:20]:
-            print(f"     {tool}: {line}")
-        files, failures = files + 1, failures + bool(complaints)
+    failures, files = 0, 0
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for label, complaints in pool.map(_check, *zip(*_configurations(), strict=True)):
+            print(f"{'FAIL' if complaints else 'ok  '} {label}", flush=True)
+            for tool, line in complaints[:20]:
+                print(f"     {tool}: {line}")
+            files, failures = files + 1, failures + bool(complaints)
     failures += _python()
-    print(f"\n{files} generated files, read by {', '.join(commands)}; {failures} failed")
+    print(f"\n{files} generated files, read by {', '.join(tools())}; {failures} failed")
     try:
         check_icarus()
     except MissingTool as error:
@@ -74,6 +72,14 @@ def _configurations():
             for part in scheme(name).parts:
                 if (part.released or part.kind in ("pe", "array")) and part.exists(scheme(name).Config(**settings)):
                     yield name, part.name, settings, build_root() / "lint" / f"{name}-{index}"
+
+
+def _check(name, part, settings, folder):
+    """Generate one file and check it: its label, and the complaints."""
+    label = f"{name} {part} " + (" ".join(f"{key}={value}" for key, value in settings.items()) or "(defaults)")
+    component, top = scheme(name).component(part, scheme(name).Config(**settings))
+    path, _ = emit.write(component, top, folder / f"{top}.v")
+    return label, check_verilog(path, top, tools())
 
 
 def _is_complaint(tool, line):

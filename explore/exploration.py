@@ -4,6 +4,8 @@
 
 import dataclasses
 import hashlib
+import heapq
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -63,7 +65,8 @@ class Exploration:
         self.space, self.store, self.workers, self.yosys, self._ended = space, store, workers, yosys, ended
         self._known: dict[str, Result] = {}
         self._waiting: dict[str, list[Point]] = {}
-        self._queue: list[tuple[str, Job]] = []
+        self._queue: list[tuple[int, int, str, Job]] = []  # a heap, the largest engine first: it must not be left to the end
+        self._order = itertools.count()
         self._jobs: dict[str, tuple[Job, Mapping]] = {}
         self._done: list[Outcome] = []
         self.performed, self.found = 0, 0
@@ -102,7 +105,7 @@ class Exploration:
 
     def _feed(self):
         while self._queue and self.workers.running < self.workers.wanted:
-            key, job = self._queue.pop(0)
+            *_, key, job = heapq.heappop(self._queue)
             self.workers.submit(key, self._with_layers(job))
 
     def _advance(self, point):
@@ -117,7 +120,8 @@ class Exploration:
             if key not in self._known:
                 if key not in self._waiting:
                     self._jobs[key] = job, versions
-                    self._queue.append((key, job))
+                    size = point.config.rows * point.config.cols * point.config.lanes
+                    heapq.heappush(self._queue, (-size, next(self._order), key, job))
                 self._waiting.setdefault(key, []).append(point)
                 return
             results[task] = self._known[key]

@@ -53,11 +53,11 @@ class Workers:
 
     @property
     def wanted(self) -> int:
-        """Jobs to have at work, so that no worker waits: two for each thread that is there now."""
+        """Jobs to have at work: one for each thread that is there now; what is given early would wait for its worker."""
         if self._client is None:
-            return 2 * self.count
+            return self.count
         try:
-            return max(2, 2 * sum(self._client.nthreads().values()))
+            return max(1, sum(self._client.nthreads().values()))
         except OSError:  # the connection broke
             raise self._gone() from None
 
