@@ -195,6 +195,15 @@ def test_what_is_known_is_not_measured_again(tmp_path):
             assert exploration.performed == (10 if "machine" in change else 4)
 
 
+def test_the_largest_engine_comes_first(tmp_path):
+    """So that no worker is left alone with it at the end."""
+    workers = Inline(lambda job, digest: Result("not measured", {}, 0.0))
+    with Store(tmp_path / "store.sqlite") as store:
+        explored(load_space(written(tmp_path, objectives={"area": "min"})), store, workers)
+    sizes = [config["rows"] * config["cols"] * config["lanes"] for config in (job.subject["config"] for job in workers.given)]
+    assert len(set(sizes)) > 3 and sizes == sorted(sizes, reverse=True)
+
+
 def test_goes_on_where_it_was_broken_off(tmp_path):
     space, seen = load_space(written(tmp_path)), []
 
