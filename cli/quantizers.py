@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make quantizers`: the quantizers of binary codes on a model's layers, beside uniform weights of as many bits.
 
-What counts is the error of a layer's product, ``sum((x @ (W - W'))**2)``, on a text; calibrated rows weigh errors by
-inputs that another text gives, the package's own.
+What counts is the error of a layer's product, ``sum((x @ (W - W'))**2)``, on a text; rows "calibrated" and "feedback" know
+the inputs of layers while the model reads something else: their mean squares, or the mean products of all pairs.
 """
 
 import json
 import sys
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 
 import click
 import numpy as np
@@ -26,7 +27,8 @@ from .recorded import RecordedCommand
 __all__ = ["CalibratedRun", "GROUPS", "Study", "main"]
 
 BITS = (4, 3, 2)
-METHODS = ("uniform", "greedy", "alternating", "grid", "calibrated")
+METHODS = ("uniform", "greedy", "alternating", "grid", "calibrated", "feedback")
+CALIBRATING = METHODS[-2:]
 GROUPS = {"uniform": 64}
 """Weights that share scales, if not 128: of uniform weights a scale and an offset, of binary codes an alpha for each plane."""
 CALIBRATED, TRIED = 8, 4
@@ -41,24 +43,29 @@ class CalibratedRun(QuantizedRun):
     ----------
     bits : int
     method : one of :data:`METHODS`
-    squares : mapping of Site to float [K]
-        Mean squares of inputs, for "calibrated".
+    importance : mapping of Site to float [K] or [K, K]
+        Mean squares of inputs, for "calibrated"; mean products of them, for "feedback"; empty for the other methods.
     control : bool
         Quantize another model of the same function: inputs of a layer over gains, weights times them, so that these leave the
         grid of a file that has been quantized.
+    known : str
+        Which text calibrates, if it says so in the row's name.
     """
 
-    def __init__(self, bits, method, squares, control=False):
+    def __init__(self, bits, method, importance, control=False, known=""):
         fmt, size = f"bcq{bits}{'-uniform' * (method == 'uniform')}", GROUPS.get(method, 128)
         super().__init__(scheme("bcq"), fmt, bcq.BcqConfig(group_size=size), "float")
-        self.name = f"bcq{bits} {method}{', off the grid' * control}"
-        self._width, self._method, self._importance, self._control = bits, method, squares, control
+        by = f", by {known}" if known and method in CALIBRATING else ""
+        self.name = f"bcq{bits} {method}{by}{', off the grid' * control}"
+        self._width, self._method, self._importance, self._control = bits, method, importance, control
 
     def quantize(self, site, weight):
         """The quantized weight, and what it means, float32 [N, K]."""
         gains = self._gains(site, weight.shape[1])
-        importance = self._importance[site] / gains**2 if self._method == "calibrated" else None
-        method = "grid" if self._method == "calibrated" else self._method
+        importance = self._importance.get(site)
+        if importance is not None:
+            importance = importance / (gains**2 if importance.ndim == 1 else gains * np.reshape(gains, (-1, 1)))
+        method = self._method if importance is None else "grid"
         qweight = bcq.quantize(weight * gains, self._width, self.config.group_size, method, importance=importance)
         return qweight, qweight.dequantize() / gains
 
@@ -82,27 +89,36 @@ class Study:
     ----------
     path : path of the model's file
     text : path of a text
-        Not the package's own, which calibrates.
+        Errors and perplexities are those of its first windows.
+    calibration : path of another text, or None
+        What calibrates: its first windows; None: the last windows of the text, which then are not measured.
     """
 
-    def __init__(self, path, text):
+    def __init__(self, path, text, calibration=None):
         self.model = models.open_model(path)
-        self._tokens = models.read_tokens(path, text)
-        if np.array_equal(self._tokens, self._calibrating):
-            raise ValueError(f"{text}: must not be the text that calibrates")
-
-    @cached_property
-    def _calibrating(self):
-        return models.read_tokens(self.model.path, models.TEXT)
+        self._tokens, self._own = models.read_tokens(path, text), calibration is None
+        self._behind = len(self._tokens) // models.WINDOW * models.WINDOW
+        other = self._tokens[self._behind - CALIBRATED * models.WINDOW : self._behind]
+        if calibration is not None:
+            other = models.read_tokens(path, calibration)
+            if np.array_equal(self._tokens, other):
+                raise ValueError(f"{text}: must not be the text that calibrates")
+        self._calibrating, self._label = other, "" if calibration is None else Path(calibration).stem
 
     def windows(self, count):
         """The first windows of the text."""
+        left = self._behind // models.WINDOW - CALIBRATED * self._own
+        if count > left:
+            raise ValueError(f"windows must be at most {left}, which the text has{' before those that calibrate' * self._own}, "
+                             f"not {count}")
         return models.windows(self._tokens, count * models.WINDOW)
 
     @cached_property
-    def squares(self):
-        """Mean squares of inputs, of the text that calibrates."""
-        return models.mean_squares(self.model, models.windows(self._calibrating, CALIBRATED * models.WINDOW))
+    def _known(self):
+        """What methods know of inputs, found when wanted, of the text that calibrates."""
+        windows = models.windows(self._calibrating, CALIBRATED * models.WINDOW)
+        return {"calibrated": cache(lambda: models.mean_squares(self.model, windows)),
+                "feedback": cache(lambda: models.mean_products(self.model, windows))}
 
     @cached_property
     def products(self):
@@ -111,7 +127,7 @@ class Study:
 
     def run(self, bits, method, control=False):
         """Quantizes by a method."""
-        return CalibratedRun(bits, method, self.squares if method == "calibrated" else {}, control)
+        return CalibratedRun(bits, method, self._known.get(method, dict)(), control, self._label)
 
     def errors(self, run):
         """Mean squares of the errors of all layers' products by tensor, inputs being those of the model; and of the weights."""
@@ -147,14 +163,17 @@ def _row(study, folder, bits, method, control, windows):
               help="Only this many; repeat for more.")
 @click.option("--method", "methods", metavar="NAME", type=click.Choice(METHODS), multiple=True, default=METHODS,
               help="Only this one; repeat for more.")
+@click.option("--calibration", metavar="FILE",
+              help="Another text that calibrates. Default: the last windows of TEXTFILE, which are then not measured.")
 @click.option("--control", is_flag=True, help="Off the grid of a file whose weights have been quantized.")
 @click.option("--windows", metavar="N", type=click.IntRange(min=0), default=0, show_default=True,
               help="Perplexity as well, on so many windows of 2048 tokens.")
-def main(text, bits, methods, control, windows):
+def main(text, bits, methods, calibration, control, windows):
     """Measure. Figures go into build/quantizers, a file a row; what is there is not measured again."""
     folder = build_root() / "quantizers"
     try:
-        study = Study(fetch_model(build_root() / "model"), text)
+        study = Study(fetch_model(build_root() / "model"), text, calibration)
+        study.windows(max(windows, TRIED))
     except (ModelUnavailable, ValueError) as error:
         sys.exit(f"error: {error}")
     print("| weights | bits a weight | weight error | output error, over uniform's | a layer's, median | largest | layer "

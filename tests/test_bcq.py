@@ -140,6 +140,28 @@ def test_calibrated(bits):
     assert calibrated.bits_per_weight == bits + 16 * (bits + 1) * 5 / 576
 
 
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_error_feedback(bits):
+    """What inputs have in common makes errors good, also of others like them; no row is worse; singular products are taken."""
+    rng = np.random.default_rng(5)
+    mixed = rng.standard_normal((12, 100)) * np.exp(rng.standard_normal(100))  # a dozen directions make 100 inputs
+    x = rng.standard_normal((400, 12)) @ mixed
+    x[:, [3, 70]] = 0
+    weight = rng.standard_normal((20, 100)).astype(np.float32)
+    weight[4] = 0
+    products = x[:200].T @ x[:200] / 200
+
+    def errors(qweight, x):
+        return np.square(x @ (qweight.dequantize() - weight).T).sum(axis=0)
+
+    found = bcq.quantize(weight, bits, 32, "grid", importance=products)
+    alone = bcq.quantize(weight, bits, 32, "grid", importance=products.diagonal())
+    assert np.all(errors(found, x[:200]) <= errors(alone, x[:200])) and not found.dequantize()[4].any()
+    assert errors(found, x[200:]).sum() < 0.5 * errors(alone, x[200:]).sum()
+    only_squares = bcq.quantize(weight, bits, 32, "grid", importance=np.diag(products.diagonal()))
+    assert np.array_equal(only_squares.B, alone.B) and np.array_equal(only_squares.alpha, alone.alpha)
+
+
 def test_uniform():
     """The grid between extremes: half a step of error and what rounding alpha and offset to 11 digits adds."""
     weight = np.random.default_rng(8).standard_t(4, (6, 100)).astype(np.float32)
@@ -263,6 +285,8 @@ THIRDS = QuantizedWeight(ONES, np.full((2, 1, 3), 1 / 3, np.float32), None, 32)
      "weight must be a finite matrix with rows and columns, not of shape (2, 2)"),
     (lambda: bcq.quantize(np.ones((2, 2)), 2, importance=np.ones(2)), ValueError,
      "importance must be None for method 'alternating', which has no use for it"),
+    (lambda: bcq.quantize(np.ones((2, 2)), 2, method="grid", importance=np.ones((2, 3))), ValueError,
+     "importance must be 2 numbers from 0 on, or a matrix of 2 x 2 with such a diagonal, not (2, 3)"),
     (lambda: bcq.from_uniform(np.array([[9]]), np.ones((1, 1)), bits=3), ValueError, "bits must hold all codes, not 3 for 9"),
     (lambda: bcq.from_uniform(np.zeros((1, 5), int), np.ones((1, 2))), ValueError,
      "group_size must be given for 2 groups of K = 5, which they do not divide"),

@@ -144,16 +144,17 @@ def test_rows_beside_recorded_ones(model, tmp_path, monkeypatch):
 
 
 def test_quantizers_beside_uniform_weights(model, tmp_path, monkeypatch):
-    """A row each; uniform weights are 1 of themselves; nothing is measured twice; the text that calibrates is refused."""
+    """A row each; uniform weights are 1 of themselves; nothing is measured twice; what calibrates is not measured."""
     monkeypatch.setattr(quantizers, "fetch_model", lambda folder: model)
     monkeypatch.setattr(quantizers, "build_root", lambda: tmp_path)
     monkeypatch.setattr(models, "WINDOW", 64)
     monkeypatch.setattr(quantizers, "CALIBRATED", 1)
     monkeypatch.setattr(quantizers, "TRIED", 1)
     text = tmp_path / "t.txt"
-    text.write_text(models.TEXT.read_text()[5000:5400])
+    text.write_text(models.TEXT.read_text()[5000:6400])
     done = CliRunner().invoke(quantizers.main, [str(text), "--bits", "3", "--windows", "1"])
     assert done.exit_code == 0, done.output
+    assert not list((tmp_path / "quantizers").glob("*-by-*"))
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == [f"bcq3 {method}" for method in quantizers.METHODS] and rows[0][3:6] == ["1.000"] * 3
     assert all(float(row[7].replace(",", "")) > 1 for row in rows)
@@ -162,7 +163,12 @@ def test_quantizers_beside_uniform_weights(model, tmp_path, monkeypatch):
     assert CliRunner().invoke(quantizers.main, options).exit_code == 0
     figures = json.loads(kept.read_text())
     assert figures["layers"] != json.loads((kept.parent / "bcq3-calibrated.json").read_text())["layers"]
+    assert CliRunner().invoke(quantizers.main, [*options[:-1], "--calibration", str(models.TEXT)]).exit_code == 0
+    other = json.loads((kept.parent / "bcq3-calibrated-by-tinyshakespeare.json").read_text())
+    assert other["layers"] != json.loads((kept.parent / "bcq3-calibrated.json").read_text())["layers"]
     monkeypatch.delattr(models, "mean_products")
     assert CliRunner().invoke(quantizers.main, options).exit_code == 0
-    done = CliRunner().invoke(quantizers.main, [str(models.TEXT)])
-    assert done.exit_code == 1 and "must not be the text that calibrates" in done.output
+    for options, message in ((["--calibration", str(text)], "must not be the text that calibrates"),
+                             (["--windows", "1000"], "which the text has before those that calibrate, not 1000")):
+        done = CliRunner().invoke(quantizers.main, [str(text), *options])
+        assert done.exit_code == 1 and message in done.output

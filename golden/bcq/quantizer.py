@@ -18,6 +18,8 @@ ALPHA_BITS = 11
 """Digits of a stored alpha, as many as binary16 has."""
 SCALE_RANGE = 15
 """A channel's alphas and offsets are multiples of the last place of what is ``2**15`` times below the largest."""
+_TRUSTED = 0.7
+"""Of what inputs have in common: those that went along on the text that calibrates do so less on another."""
 NO_PLACE = -1000
 """Of zero: below all others."""
 
@@ -122,8 +124,11 @@ def quantize(
         11 digits.
     rounds : int
         Of the methods "alternating" and "grid".
-    importance : float [K] or None
-        How much an input's squared error counts, for "grid": its mean square among activations, say.
+    importance : float [K], float [K, K] or None
+        For "grid": how much an input's squared error counts, its mean square among activations, say; or the mean products of
+        all pairs of inputs, symmetric, none of whose weighted sums has a negative square. With these the error of each weight
+        is made good by those to its right, as far as their inputs go along (Frantar et al., "GPTQ", 2022, algorithm 1), and a
+        row takes that only if the error of its products falls.
     """
     check_integer("bits", bits, 1, MAX_BITS)
     check_integer("group_size", group_size, 1)
@@ -140,7 +145,11 @@ def quantize(
     if importance is not None and method != "grid":
         raise ValueError(f"importance must be None for method {method!r}, which has no use for it")
     if method == "grid":
+        importance = _checked_importance(importance, k)
         planes, alpha, offset = _from_grid(scaled, _counts(importance, n, k, group_size) * real, bits, rounds)
+        if importance.ndim == 2:
+            plain = _finished(planes, alpha * unit, offset * unit[:, 0], (n, k), group_size)
+            return _better(weight, importance, plain, _with_feedback(weight, importance, bits, group_size, rounds))
         return _finished(planes, alpha * unit, offset * unit[:, 0], (n, k), group_size)
     if method == "uniform":
         return _uniform(weight, bits, group_size)
@@ -160,24 +169,73 @@ def _finished(planes, alpha, offset, shape, group_size):
     return QuantizedWeight(np.ascontiguousarray(planes), alpha, offset, group_size)
 
 
+def _checked_importance(importance, k):
+    """float64 [K] or [K, K]."""
+    importance = np.ones(k) if importance is None else np.asarray(importance, np.float64)
+    if importance.shape not in ((k,), (k, k)) or not np.isfinite(importance).all() or (_diagonal(importance) < 0).any():
+        raise ValueError(f"importance must be {k} numbers from 0 on, or a matrix of {k} x {k} with such a diagonal, "
+                         f"not {importance.shape}")
+    return importance
+
+
+def _diagonal(importance):
+    return importance if importance.ndim == 1 else importance.diagonal()
+
+
 def _counts(importance, n, k, group_size):
     """What an error counts, [N * groups, group_size]."""
-    if importance is None:
-        return 1.0
-    importance = np.asarray(importance, np.float64)
-    if importance.shape != (k,) or not np.isfinite(importance).all() or (importance < 0).any():
-        raise ValueError(f"importance must be {k} numbers from 0 on, not {importance.shape}")
-    return _split(np.broadcast_to(importance, (n, k)), group_size)[0]
+    return _split(np.broadcast_to(_diagonal(importance), (n, k)), group_size)[0]
+
+
+def _with_feedback(weight, products, bits, group_size, rounds):
+    """Each weight takes the level nearest to what it is wanted to be, and its error moves what is wanted to its right."""
+    n, k = weight.shape
+    factor = _inverse_factor(products)
+    wanted, found = weight.astype(np.float64), []
+    for start in range(0, k, group_size):
+        stop = min(start + group_size, k)
+        group, counts = wanted[:, start:stop], products.diagonal()[start:stop]
+        _, alpha, offset = _from_grid(group, np.broadcast_to(counts, group.shape), bits, rounds)
+        patterns, levels = _levels(alpha)
+        levels += offset[:, None]
+        middles, rows = (levels[:, 1:] + levels[:, :-1]) / 2, np.arange(n)
+        planes, errors = np.empty((*group.shape, bits)), np.empty(group.shape)
+        for place, row in enumerate(factor[start:stop, start:stop]):
+            nearest = (group[:, place, None] >= middles).sum(axis=1)
+            planes[:, place] = patterns[rows, nearest]
+            errors[:, place] = (group[:, place] - levels[rows, nearest]) / row[place]
+            group[:, place + 1 :] -= np.outer(errors[:, place], row[place + 1 :])
+        wanted[:, stop:] -= errors @ factor[start:stop, stop:]
+        found.append((np.pad(planes, ((0, 0), (0, group_size - (stop - start)), (0, 0))), alpha, offset))
+    planes, alpha, offset = (np.stack(parts, axis=1) for parts in zip(*found, strict=True))
+    return _finished(planes.reshape(-1, group_size, bits), alpha, offset, (n, k), group_size)
+
+
+def _inverse_factor(products):
+    """Upper triangular F with ``F.T @ F`` the inverse of products that are shrunk towards their diagonal."""
+    squares = products.diagonal()
+    least = 1e-6 * squares.mean() + np.finfo(np.float64).tiny  # inputs that are always 0
+    shrunk = _TRUSTED * products + np.diag((1 - _TRUSTED) * squares + least)
+    return np.linalg.cholesky(np.linalg.inv(shrunk)).T
+
+
+def _better(weight, products, first, second):
+    """Of each row the one whose products are nearer."""
+    lost = [np.einsum("nk,nk->n", error @ products, error)
+            for error in (qweight.dequantize() - weight.astype(np.float64) for qweight in (first, second))]
+    taken = (lost[1] < lost[0])[:, None]
+    planes, alpha = (np.where(taken[:, :, None], *pair) for pair in ((second.B, first.B), (second.alpha, first.alpha)))
+    return QuantizedWeight(planes, alpha, np.where(taken, second.offset, first.offset), first.group_size)
 
 
 def _from_grid(groups, counts, bits, rounds):
     """Planes [R, g, bits], alphas [R, bits], offsets [R], whose errors, counted, are least."""
-    known = np.where(counts > 0, groups, np.nan) if np.ndim(counts) else groups
-    low, high = np.nan_to_num(np.nanmin(known, axis=1)), np.nan_to_num(np.nanmax(known, axis=1))
+    known = counts > 0
+    low, high = groups.min(axis=1, where=known, initial=np.inf), groups.max(axis=1, where=known, initial=-np.inf)
+    low, high = (np.where(known.any(axis=1), end, 0) for end in (low, high))
     alpha = ((high - low) / (2**bits - 1))[:, None] * 2.0 ** (np.arange(bits)[::-1] - 1)
     offset = (high + low) / 2
     planes = _nearest(groups - offset[:, None], alpha)
-    counts = np.broadcast_to(counts, groups.shape)
     least = _error(groups, counts, planes, alpha, offset)
     at = np.arange(len(groups))  # a group that has not taken a round would not take the next one, which is the same
     for _ in range(rounds):
@@ -250,16 +308,20 @@ def _fit(groups, counts, planes):
 
 def _nearest(groups, alpha):
     """Planes of the nearest of all levels, ties up; [R, g, bits]."""
+    patterns, levels = _levels(alpha)
+    place = np.zeros(groups.shape, np.int64)
+    for middle in ((levels[:, 1:] + levels[:, :-1]) / 2).T:
+        place += groups >= middle[:, None]
+    return np.take_along_axis(patterns, place[:, :, None], axis=1)
+
+
+def _levels(alpha):
+    """The planes [R, 2**bits, bits] and values [R, 2**bits] of all levels, upwards."""
     bits = alpha.shape[1]
     patterns = 1 - 2.0 * (np.arange(2**bits)[:, None] >> np.arange(bits)[::-1] & 1)
     values = alpha @ patterns.T
     order = np.argsort(values, axis=1, kind="stable")
-    levels = np.take_along_axis(values, order, axis=1)
-    middles = (levels[:, 1:] + levels[:, :-1]) / 2
-    place = np.zeros(groups.shape, np.int64)
-    for middle in middles.T:
-        place += groups >= middle[:, None]
-    return patterns[np.take_along_axis(order, place, axis=1)]
+    return patterns[order], np.take_along_axis(values, order, axis=1)
 
 
 def places_of(values: np.ndarray) -> np.ndarray:
