@@ -35,7 +35,7 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long formal mutate mutate-check verilog soc lint model bench perplexity quantizers area area-check fpga report figures docs clean tools
+.PHONY: help demo test test-long formal netlist mutate mutate-check verilog soc lint model bench perplexity quantizers area area-check fpga report figures docs clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -55,6 +55,9 @@ test-long: tools $(INSTALLED)  ## run the tests that make test leaves out for th
 
 formal: tools $(INSTALLED)  ## prove what is proved: the shell and the buses, for all pauses, to a depth of cycles
 	@$(RUN) pytest -n $(JOBS) --dist worksteal -m formal $(if $(T),-k "$(T)")
+
+netlist: tools $(INSTALLED)  ## compare mapped netlists with golden and with the RTL (LIBERTY="FILE..." in that cell library, too)
+	@LIBERTY="$(LIBERTY)" $(RUN) pytest -n $(JOBS) --dist worksteal -m "" tb/test_netlists.py $(if $(T),-k "$(T)")
 
 mutate: tools $(INSTALLED)  ## put faults into the RTL, and say which of them the benches notice (SCHEME=..., MUTATE="--sample 100"; hours)
 	@$(RUN) subbyte.cli mutate $(or $(SCHEME),all) --jobs $(JOBS) --json build/mutate.json $(MUTATE)
