@@ -81,8 +81,9 @@ def test_engine_under_cocotb():
     bench.check_cocotb(engine_cases(config, rng), seed)
     good = BCQ.product(np.ones((2, 96), np.float16), random_weight(rng, 4, 96, 1, config, False), config)
     cases = shell_errors(good, config)
-    cases += [Case("NaN", spoil(good, config, "activations", "data", (5, 1, 2), np.nan, ["nonfinite"]), True),
-              Case("exponent", spoil(good, config, "activations", "exponents", (8, 1), 14, ["exponent"]), True)]
+    cases += [Case(f"{value} in lane {lane}", spoil(good, config, "activations", "data", (5, 1, lane), value, [error]), True)
+              for lane in range(config.lanes) for value, error in ((np.nan, "nonfinite"), (2.0, "exponent"))]
+    cases += [Case("exponent", spoil(good, config, "activations", "exponents", (8, 1), 14, ["exponent"]), True)]
     bench.check_cocotb(cases, seed, "engine_errors")
 
 
@@ -102,7 +103,8 @@ def _ones(n, k, config):
 
 
 def test_extremes():
-    """Full groups of the largest numbers of one sign, beside small groups; the largest significands of either sign."""
+    """Full groups of the largest numbers of one sign, beside small groups; the largest significands of either sign; payloads
+    of NaN beside the smallest numbers."""
     config, seed = CONFIGS["small"], resolve_seed()
     bench, x = EngineBench(BCQ, config), np.full((2, 160), 65504, np.float16)
     x[:, 32:64], x[1] = 6e-8, -x[1]
@@ -111,6 +113,25 @@ def test_extremes():
     for offset in (None, np.full((4, 5), -2047, np.float32)):
         case = Case(f"offset {offset is not None}", BCQ.product(x, QuantizedWeight(planes, alpha, offset, 32), config))
         assert bench.problems(case, seed) == []
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 0x800, x.shape) | np.where(rng.random(x.shape) < 0.4, 0x7C00, 0) | rng.integers(0, 2, x.shape) << 15
+    product_ = BCQ.product(bits.astype(np.uint16).view(np.float16), QuantizedWeight(planes, alpha, None, 32), config)
+    assert product_.errors and bench.problems(Case("NaN", product_), seed) == []
+
+
+def test_constants_of_any_significand(monkeypatch):
+    """Those that ``pack`` sends are powers of two; the engine multiplies by any."""
+    config, seed = CONFIGS["small"], resolve_seed()
+    factors, given = np.random.default_rng(seed).uniform(0.5, 2, 64).astype(np.float32), bcq.scale_fields
+
+    def any_significand(qweight, config):
+        found = given(qweight, config)
+        return found._replace(column=found.column * factors[: len(found.column)])
+
+    for module in (bcq.model, bcq.streams):
+        monkeypatch.setattr(module, "scale_fields", any_significand)
+    for case in engine_cases(config, np.random.default_rng(seed)):
+        assert EngineBench(BCQ, config).problems(case, seed) == []
 
 
 @pytest.mark.parametrize("form", ["planes", "uniform"])
