@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`make soc`: a LiteX SoC with a RISC-V core and two accelerators, simulated; its firmware runs a layer on each and checks it.
+"""`make soc`: a LiteX SoC with a RISC-V core and two accelerators, simulated; its firmware runs products and checks them.
 
 Each accelerator's master reaches two memories: one of its own, as wide as its bus, and whatever is on the SoC's bus.
 """
@@ -12,19 +12,22 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SHAPE = 8, 64, 512
-"""M, N, K: eight tokens through a small layer."""
+SHAPES = (8, 64, 512), (8, 1536, 576)
+"""M, N, K: eight tokens through a small layer, which the SoC's bus carries too, and through one of SmolLM2-135M."""
 SCHEMES = "tender", "rsr"
-SIZES = {"tender": {"rows": 4, "cols": 8, "lanes": 4}, "rsr": {"rows": 4, "cols": 20, "lanes": 4, "drain": 5}}
-"""Arrays that take a word of weights, 16 bytes, a cycle."""
-AROUND = {"bus_bytes": 16}
+SIZES = {"tender": {"rows": 4, "cols": 8, "lanes": 4, "drain": 4}, "rsr": {"rows": 4, "cols": 20, "lanes": 4, "drain": 4}}
+"""Arrays that take a word of weights, 16 bytes, a cycle, and give a word of results of 16 bytes."""
+AROUND = {"bus_bytes": 16, "buffer": 256}
+"""The buffer holds the activations of a tile, K / lanes words."""
 REGISTERS, OWN, RAM = 0x9000_0000, (0xA000_0000, 0xB000_0000), 0x4000_0000
 GCC = "riscv64-unknown-elf-gcc"
-CLOCK, ROM, MEMORY, LIMIT = 1_000_000, 0x4000, 0x10_0000, 100_000_000
-"""Hertz, which nothing depends on; bytes of the ROM, and of each further memory; cycles."""
+CLOCK, ROM, MAIN, OWN_SIZE, LIMIT = 1_000_000, 0x4000, 0x10_0000, 0x20_0000, 100_000_000
+"""Hertz, which nothing depends on; bytes of the ROM, of the SoC's RAM, of an accelerator's own memory; cycles."""
 _USUAL = "WIDTH", "CASEINCOMPLETE", "COMBDLY", "BLKANDNBLK", "UNOPTFLAT", "PINMISSING", "MULTIDRIVEN", "UNSIGNED", "CMPCONST"
 """Warnings of Verilator about what LiteX and VexRiscv are written like; LiteX ignores all."""
 
@@ -34,18 +37,48 @@ def missing_tools():
     return [package for program, package in ((GCC, "gcc-riscv64-unknown-elf"), ("make", "make")) if not shutil.which(program)]
 
 
-def prepare(name, build):
-    """The Verilog of a scheme's accelerator, and a product: its parts of a memory, K, the results, the engine's own cycles."""
-    import numpy as np
+@dataclass(frozen=True)
+class Product:
+    """A product's parts of a memory, K, the results, and the engine's own cycles."""
 
+    image: Any
+    k: int
+    expected: Any
+    engine_cycles: int
+
+    def operands(self):
+        """Arrays one behind the other, each at a multiple of 64."""
+        order = ("weights", "activations", "scales", "constants", "tokens")
+        return b"".join(whole(self.image.images[name].tobytes()) for name in order if name in self.image.images)
+
+    def room(self):
+        """For the results."""
+        return bytes(-(-self.image.output_bytes // 64) * 64)
+
+
+def whole(octets):
+    """Filled up to a multiple of 64 bytes."""
+    return octets + bytes(-len(octets) % 64)
+
+
+def prepare(name, build):
+    """The Verilog of a scheme's accelerator, and its products."""
     from subbyte.cli.accelerators import write_accelerator
-    from subbyte.golden.memory import MemoryLayout
-    from subbyte.host.c_source import result_bytes
     from subbyte.schemes import scheme
 
-    found, (m, n, k) = scheme(name), SHAPE
+    found = scheme(name)
     config = found.Config(**SIZES[name])
     write_accelerator(found, "accelerator", config, f"{name}_accelerator", build, around=AROUND)
+    return [make_product(found, config, *shape) for shape in SHAPES]
+
+
+def make_product(found, config, m, n, k):
+    """Of random numbers."""
+    import numpy as np
+
+    from subbyte.golden.memory import MemoryLayout
+    from subbyte.host.c_source import result_bytes
+
     rng, fmt = np.random.default_rng(1), found.format_for(None, config)
     qweight = found.quantize(rng.standard_normal((n, k)).astype(np.float32), fmt, config)
     x = found.activations(rng.standard_normal((m, k)).astype(np.float32), config)
@@ -53,14 +86,7 @@ def prepare(name, build):
     layout = MemoryLayout(config, AROUND["bus_bytes"])
     image = layout.image(product.inputs, m, n)
     cycles = config.timeline(m, n, config.schedule(qweight, x), "m_outer").cycles
-    return image, k, result_bytes(layout, product.outputs, m, n), cycles
-
-
-def lay(image):
-    """Arrays one behind the other, each at a multiple of 64, and room for the results."""
-    order = ("weights", "activations", "scales", "constants", "tokens")
-    parts = [image.images[name].tobytes() for name in order if name in image.images]
-    return b"".join(part + bytes(-len(part) % 64) for part in parts) + bytes(-(-image.output_bytes // 64) * 64)
+    return Product(image, k, result_bytes(layout, product.outputs, m, n), cycles)
 
 
 def numbers(octets, size):
@@ -68,11 +94,32 @@ def numbers(octets, size):
     return [int.from_bytes(octets[at:at + size], "little") for at in range(0, len(octets), size)]
 
 
-def filled(octets):
-    """What a memory begins with."""
-    if len(octets) > MEMORY:
-        raise ValueError(f"the products must fit a memory of {MEMORY} bytes, not take {len(octets)}")
-    return octets
+def laid(parts, size):
+    """Parts one behind the other in a memory of so many bytes: where each begins, and all of them."""
+    places, octets = [], b""
+    for part in parts:
+        places.append(len(octets))
+        octets += whole(part)
+    if len(octets) > size:
+        raise ValueError(f"the products must fit a memory of {size} bytes, not take {len(octets)}")
+    return places, octets
+
+
+def main_memory(products):
+    """The SoC's RAM: for each product what must come, and of the first of a scheme operands and room for results."""
+    parts = []
+    for of_scheme in products.values():
+        for product in of_scheme:
+            parts += [product.expected.tobytes(), product.operands() + product.room() if product is of_scheme[0] else b""]
+    return laid(parts, MAIN)
+
+
+def own_memory(of_scheme):
+    """An accelerator's: operands in the lower half; and where in the upper one the results of each product come."""
+    half = OWN_SIZE // 2
+    places, octets = laid([product.operands() for product in of_scheme], half)
+    rooms, _ = laid([product.room() for product in of_scheme], half)
+    return places, octets, [half + place for place in rooms]
 
 
 def make_soc(build, products):
@@ -90,7 +137,7 @@ def make_soc(build, products):
     ends = [Subsignal(f"{side}_{part}", Pins(8 if part == "data" else 1))
             for side in ("source", "sink") for part in ("valid", "ready", "data")]
     platform = SimPlatform("SIM", [("sys_clk", 0, Pins(1)), ("sys_rst", 0, Pins(1)), ("serial", 0, *ends)])
-    ram = b"".join(lay(image) + expected.tobytes() for image, _, expected, _ in products.values())
+    _, ram = main_memory(products)
 
     class Soc(SoCCore):
         """A RISC-V core with two accelerators, and a serial line that the simulation prints."""
@@ -101,24 +148,23 @@ def make_soc(build, products):
             clock, reset = platform.request("sys_clk"), platform.request("sys_rst")
             super().__init__(platform, CLOCK, cpu_type="vexriscv", uart_name="sim", timer_uptime=True,
                              integrated_rom_size=ROM, integrated_rom_init=[0], integrated_sram_size=0x2000,
-                             integrated_main_ram_size=MEMORY, integrated_main_ram_init=numbers(filled(ram), 4))
+                             integrated_main_ram_size=MAIN, integrated_main_ram_init=numbers(ram, 4))
             self.comb += [self.crg.cd_sys.clk.eq(clock), self.crg.cd_sys.rst.eq(reset), platform.trace.eq(0)]
             self.sim_finish = SimFinish()
-            for number, (name, (image, _, _, _)) in enumerate(products.items()):
-                self.add_accelerator(name, image, REGISTERS + (number << 16), OWN[number])
+            for number, (name, of_scheme) in enumerate(products.items()):
+                self.add_accelerator(name, own_memory(of_scheme)[1], REGISTERS + (number << 16), OWN[number])
 
-        def add_accelerator(self, name, image, registers, origin):
+        def add_accelerator(self, name, octets, registers, origin):
             accelerator = SubbyteAccelerator(platform, build / f"{name}_accelerator.v")
             self.add_module(name, accelerator)
-            octets = lay(image)
             width, ident = accelerator.memory.data_width, accelerator.memory.id_width
             near, far, port = (axi.AXIInterface(data_width=width, address_width=32, id_width=ident) for _ in range(3))
-            memory = AcceleratorMemory(near, MEMORY, numbers(filled(octets), width // 8))
+            memory = AcceleratorMemory(near, OWN_SIZE, numbers(octets, width // 8))
             self.add_module(f"{name}_memory", memory)
             top, low = origin >> 28, (width // 8).bit_length() - 1
             self.add_module(f"{name}_decoder", axi.AXIDecoder(port, [
                 (lambda beat: beat[28 - low:] == top, near), (lambda beat: beat[28 - low:] != top, far)]))
-            region = SoCRegion(origin=origin, size=MEMORY, cached=False)
+            region = SoCRegion(origin=origin, size=OWN_SIZE, cached=False)
             self.bus.add_slave(f"{name}_memory", memory.bus, region)
             self.bus.add_master(f"{name}_far", far)
             accelerator.add_to(self, name, registers, port)
@@ -133,23 +179,38 @@ def make_soc(build, products):
 def products_header(products):
     """What the firmware knows of the products."""
     lines = ["#ifndef PRODUCTS_H", "#define PRODUCTS_H", "#include <generated/csr.h>", "#include <generated/soc.h>",
-             '#include "subbyte.h"', "typedef struct {",
-             "    const char *name; uint32_t registers, interrupt; void (*enable)(void); subbyte_job job;",
-             "    uint32_t own_memory, bus_memory, expected, engine_cycles;", "} product;",
-             f"#define PRODUCTS {len(products)}"]
-    rows, at = [], RAM
-    for number, (name, (image, k, expected, cycles)) in enumerate(products.items()):
-        octets = lay(image)
+             '#include "subbyte.h"',
+             "typedef struct {",
+             "    subbyte_job job;",
+             "    uint32_t engine_cycles, operands, results; /* in the accelerator's own memory */",
+             "    uint32_t expected, far_operands, far_results; /* in the SoC's; 0: only expected is there */",
+             "} product;",
+             "typedef struct {",
+             "    const char *name; uint32_t registers, interrupt; void (*enable)(void);",
+             f"    product products[{len(SHAPES)}];",
+             "} accelerator;",
+             f"#define ACCELERATORS {len(products)}", f"#define PRODUCTS {len(SHAPES)}"]
+    rows, places = [], iter(main_memory(products)[0])
+    for number, (name, of_scheme) in enumerate(products.items()):
         lines.append(f"static void enable_{name}(void) {{ {name}_ev_enable_write(1); }}")
-        sizes = ", ".join(f".{stream} = {{0, {len(array)}}}" for stream, array in image.images.items())
-        rows.append(
-            f'    {{"{name}", 0x{REGISTERS + (number << 16):x}, {name.upper()}_INTERRUPT, enable_{name},\n'
-            f"     {{.m = {image.m}, .n = {image.n}, .k = {k}, .format = {image.format}, "
+        rows.append(f'    {{"{name}", 0x{REGISTERS + (number << 16):x}, {name.upper()}_INTERRUPT, enable_{name}, {{')
+        operands, _, results = own_memory(of_scheme)
+        for which, product in enumerate(of_scheme):
+            expected, far = (RAM + next(places) for _ in range(2))
+            here = [product.engine_cycles, OWN[number] + operands[which], OWN[number] + results[which], expected,
+                    *((far, far + len(product.operands())) if product is of_scheme[0] else (0, 0))]
+            rows.append(f"     {{{job_source(product)},\n      {', '.join(f'0x{value:x}' for value in here)}}},")
+        rows.append("    }},")
+    return "\n".join([*lines, "static const accelerator accelerators[ACCELERATORS] = {", *rows, "};", "#endif", ""])
+
+
+def job_source(product):
+    """A job but for its addresses, as C has it."""
+    image = product.image
+    sizes = ", ".join(f".{stream} = {{0, {len(array)}}}" for stream, array in image.images.items())
+    return (f"{{.m = {image.m}, .n = {image.n}, .k = {product.k}, .format = {image.format}, "
             f".weight_words = {image.beats['weights']}, .activation_words = {image.beats['activations']}, "
-            f".scale_words = {image.beats.get('scales', 0)},\n      {sizes}, .outputs = {{0, {image.output_bytes}}}}},\n"
-            f"     0x{OWN[number]:x}, 0x{at:x}, 0x{at + len(octets):x}, {cycles}}},")
-        at += len(octets) + len(expected)
-    return "\n".join([*lines, "static const product products[PRODUCTS] = {", *rows, "};", "#endif", ""])
+            f".scale_words = {image.beats.get('scales', 0)},\n      {sizes}, .outputs = {{0, {image.output_bytes}}}}}")
 
 
 def compile_firmware(build, software):
@@ -209,7 +270,7 @@ def simulate(build):
     prepare_environment()
     sys.path.insert(0, str(HERE))
     build.mkdir(parents=True, exist_ok=True)
-    say(f"generating the accelerators of {' and '.join(SCHEMES)}, and a layer for each")
+    say(f"generating the accelerators of {' and '.join(SCHEMES)}, and products for each")
     products = {name: prepare(name, build) for name in SCHEMES}
     # LiteX looks for CPUs in the packages of the folder that it is imported in.
     os.environ["SUBBYTE_BUILD"] = str(build_root())

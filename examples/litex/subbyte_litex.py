@@ -88,6 +88,9 @@ class SubbyteAccelerator(LiteXModule):
 class AcceleratorMemory(LiteXModule):
     """Memory on the chip as wide as the accelerator's bus: a beat a cycle for it, words of 32 bits for the SoC's bus.
 
+    It has two banks, its halves. In a cycle a beat is read and another is written if they lie in different ones: operands
+    belong into one, results into the other.
+
     Parameters
     ----------
     axi_bus : AXIInterface
@@ -105,32 +108,42 @@ class AcceleratorMemory(LiteXModule):
 
     def __init__(self, axi_bus, size, init=()):
         octets = axi_bus.data_width // 8
+        beats = size // octets // 2
         self.bus = wishbone.Interface(data_width=32, address_width=32, addressing="word")
-        memory = Memory(axi_bus.data_width, size // octets, init=list(init))
-        wide = memory.get_port(write_capable=True, we_granularity=8, has_re=True, mode=READ_FIRST)
-        narrow = memory.get_port(write_capable=True, we_granularity=8, mode=READ_FIRST)
-        self.specials += memory, wide, narrow
+        self._bank = (beats - 1).bit_length()  # the bit of a beat's address that says which
+        wide, narrow = [], []
+        for first in (0, beats):
+            memory = Memory(axi_bus.data_width, beats, init=list(init[first:first + beats]))
+            wide.append(memory.get_port(write_capable=True, we_granularity=8, has_re=True, mode=READ_FIRST))
+            narrow.append(memory.get_port(write_capable=True, we_granularity=8, mode=READ_FIRST))
+            self.specials += memory, wide[-1], narrow[-1]
         self._serve_accelerator(axi_bus, wide, octets.bit_length() - 1)
         self._serve_bus(narrow, octets // 4)
 
-    def _serve_accelerator(self, bus, port, low):
-        """Bursts one after the other, reads without a gap; beats of writes go first, which are few."""
+    def _serve_accelerator(self, bus, ports, low):
+        """Bursts one after the other, reads without a gap; in the same bank beats of writes go first, which are few."""
         reading, writing, advance, issue, writes = Signal(), Signal(), Signal(), Signal(), Signal()
-        read_beat, write_beat, left = Signal(32 - low), Signal(32 - low), Signal(8)
+        read_beat, write_beat, left, read_bank = Signal(32 - low), Signal(32 - low), Signal(8), Signal()
         ident, write_ident = Signal(bus.id_width), Signal(bus.id_width)
         self.comb += [
             advance.eq(~bus.r.valid | bus.r.ready),
             writes.eq(writing & bus.w.valid & advance),
-            issue.eq(reading & advance & ~writes),
+            issue.eq(reading & advance & ~(writes & (read_beat[self._bank] == write_beat[self._bank]))),
             bus.ar.ready.eq(~reading | issue & (left == 0)),
             bus.aw.ready.eq(~writing & ~bus.b.valid),
             bus.w.ready.eq(writing & advance),
-            bus.r.data.eq(port.dat_r), bus.r.resp.eq(0), bus.b.resp.eq(0), bus.b.id.eq(write_ident),
-            port.re.eq(advance), port.dat_w.eq(bus.w.data),
-            If(writes, port.adr.eq(write_beat), port.we.eq(bus.w.strb)).Else(port.adr.eq(read_beat)),
+            Case(read_bank, {number: bus.r.data.eq(port.dat_r) for number, port in enumerate(ports)}),
+            bus.r.resp.eq(0), bus.b.resp.eq(0), bus.b.id.eq(write_ident),
         ]
+        for number, port in enumerate(ports):
+            self.comb += [
+                port.re.eq(advance), port.dat_w.eq(bus.w.data),
+                If(writes & (write_beat[self._bank] == number), port.adr.eq(write_beat), port.we.eq(bus.w.strb))
+                .Else(port.adr.eq(read_beat)),
+            ]
         self.sync += [
-            If(advance, bus.r.valid.eq(issue), bus.r.last.eq(left == 0), bus.r.id.eq(ident)),
+            If(advance, bus.r.valid.eq(issue), bus.r.last.eq(left == 0), bus.r.id.eq(ident),
+               read_bank.eq(read_beat[self._bank])),
             If(issue, read_beat.eq(read_beat + 1), left.eq(left - 1), If(left == 0, reading.eq(0))),
             If(bus.ar.valid & bus.ar.ready,
                reading.eq(1), read_beat.eq(bus.ar.addr[low:]), left.eq(bus.ar.len), ident.eq(bus.ar.id)),
@@ -139,15 +152,17 @@ class AcceleratorMemory(LiteXModule):
             If(bus.aw.valid & bus.aw.ready, writing.eq(1), write_beat.eq(bus.aw.addr[low:]), write_ident.eq(bus.aw.id)),
         ]
 
-    def _serve_bus(self, port, words):
+    def _serve_bus(self, ports, words):
         """A word of a beat at a time."""
         low, bus = words.bit_length() - 1, self.bus
-        lane = Signal(max(low, 1))
-        here = bus.cyc & bus.stb & ~bus.ack
-        self.comb += [
-            port.adr.eq(bus.adr[low:]), port.dat_w.eq(Cat(*[bus.dat_w] * words)),
-            *(If(here & bus.we & (bus.adr[:low] == number), port.we[4 * number:4 * number + 4].eq(bus.sel))
-              for number in range(words)),
-            Case(lane, {number: bus.dat_r.eq(port.dat_r[32 * number:32 * number + 32]) for number in range(words)}),
-        ]
-        self.sync += [bus.ack.eq(here), lane.eq(bus.adr[:low])]
+        lane, bank = Signal(max(low, 1)), Signal()
+        here, beat = bus.cyc & bus.stb & ~bus.ack, bus.adr[low:]
+        for number, port in enumerate(ports):
+            self.comb += [
+                port.adr.eq(beat), port.dat_w.eq(Cat(*[bus.dat_w] * words)),
+                *(If(here & bus.we & (beat[self._bank] == number) & (bus.adr[:low] == word),
+                     port.we[4 * word:4 * word + 4].eq(bus.sel)) for word in range(words)),
+                If(bank == number, Case(lane, {word: bus.dat_r.eq(port.dat_r[32 * word:32 * word + 32])
+                                               for word in range(words)})),
+            ]
+        self.sync += [bus.ack.eq(here), lane.eq(bus.adr[:low]), bank.eq(beat[self._bank])]

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 subbyte contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Firmware of the simulated SoC: it runs each product on its accelerator, over the SoC's bus and from the accelerator's own memory,
- * with the interrupt, compares every word of the results, and prints cycles. products.h comes from soc.py.
+ * Firmware of the simulated SoC: it runs each product on its accelerator, from the accelerator's own memory and, the first one,
+ * over the SoC's bus, with the interrupt, compares every word of the results, and prints cycles. products.h comes from soc.py.
  */
 #include <generated/csr.h>
 #include <generated/soc.h>
@@ -11,7 +11,7 @@
 #include "products.h"
 #include "subbyte.h"
 
-static subbyte_device devices[PRODUCTS];
+static subbyte_device devices[ACCELERATORS];
 static uint32_t failures;
 
 static void put(char letter) {
@@ -43,8 +43,8 @@ void isr(void);
 void isr(void) {
     const uint32_t pending = irq_pending() & irq_getmask();
     uint32_t which;
-    for (which = 0; which < PRODUCTS; which++)
-        if (pending & 1u << products[which].interrupt) subbyte_interrupt(&devices[which]);
+    for (which = 0; which < ACCELERATORS; which++)
+        if (pending & 1u << accelerators[which].interrupt) subbyte_interrupt(&devices[which]);
 }
 
 /* Until the interrupt's handler ran, with no access to the bus: this core's `wfi` does not wait. */
@@ -52,16 +52,17 @@ static void sleep(subbyte_device *device, uint32_t seen) {
     while (device->events == seen) {}
 }
 
-/* The job with its arrays from `base` on, one behind the other, each at a multiple of 64. */
-static subbyte_job placed(const product *p, uint32_t base) {
+/* The job with its operands one behind the other, each at a multiple of 64. */
+static subbyte_job placed(const product *p, uint32_t base, uint32_t results) {
     subbyte_job job = p->job;
-    subbyte_array *const arrays[] = {&job.weights, &job.activations, &job.scales, &job.constants, &job.tokens, &job.outputs};
+    subbyte_array *const arrays[] = {&job.weights, &job.activations, &job.scales, &job.constants, &job.tokens};
     uint32_t which;
     for (which = 0; which < sizeof arrays / sizeof *arrays; which++)
         if (arrays[which]->bytes) {
             arrays[which]->address = base;
             base += (arrays[which]->bytes + 63) & ~63u;
         }
+    job.outputs.address = results;
     return job;
 }
 
@@ -89,8 +90,19 @@ static void clear(const subbyte_job *job) {
     for (word = 0; word < job->outputs.bytes / 4; word++) results[word] = 0;
 }
 
-/* `jobs` times the product, queued; total and the accelerator's own cycles. */
-static void measure(subbyte_device *device, const char *where, const subbyte_job *job, uint32_t jobs) {
+/* In tenths of a percent; all but the last bits of larger numbers count. */
+static void percent(uint32_t part, uint32_t all) {
+    uint32_t share;
+    while (part > 4000000) part >>= 1, all >>= 1;
+    share = (1000 * part + all / 2) / all;
+    number(share / 10);
+    put('.');
+    number(share % 10);
+    text(" %");
+}
+
+/* `jobs` times the product, queued; all cycles, the accelerator's, and the share of them that the engine alone would take. */
+static void measure(subbyte_device *device, const char *where, const product *p, const subbyte_job *job, uint32_t jobs) {
     subbyte_counters before, after;
     subbyte_status status = SUBBYTE_OK;
     uint32_t last = 0, which, begin, started = 0, end;
@@ -114,7 +126,9 @@ static void measure(subbyte_device *device, const char *where, const subbyte_job
     number(jobs);
     text(jobs > 1 ? " products in " : " product in ");
     number(end - begin);
-    text(" cycles (");
+    text(" cycles (engine ");
+    percent(jobs * p->engine_cycles, end - begin);
+    text("; ");
     number(started - begin);
     text(" to start one); accelerator ran ");
     number(after.cycles - before.cycles);
@@ -135,25 +149,50 @@ static void compare(const product *p, const subbyte_job *job) {
     failures += wrong != 0;
 }
 
+static void run_product(subbyte_device *device, const product *p) {
+    const subbyte_job near = placed(p, p->operands, p->results);
+    subbyte_job far;
+    text("X[");
+    number(p->job.m);
+    text(", ");
+    number(p->job.k);
+    text("] @ W[");
+    number(p->job.n);
+    text(", ");
+    number(p->job.k);
+    text("].T; the engine alone would take ");
+    number(p->engine_cycles);
+    text(" cycles\n");
+    clear(&near);
+    measure(device, "own memory", p, &near, 1);
+    measure(device, "own memory", p, &near, 4);
+    compare(p, &near);
+    if (!p->far_operands) return;
+    far = placed(p, p->far_operands, p->far_results);
+    clear(&far);
+    measure(device, "SoC's bus", p, &far, 1);
+    compare(p, &far);
+}
+
 int main(void) {
-    uint32_t which;
+    uint32_t which, each;
     irq_setmask(0);
     irq_setie(1);
     uart_ev_enable_write(0);
-    for (which = 0; which < PRODUCTS; which++) {
-        const product *const p = &products[which];
+    for (which = 0; which < ACCELERATORS; which++) {
+        const accelerator *const a = &accelerators[which];
         subbyte_device *const device = &devices[which];
-        subbyte_job near, far, bad;
+        subbyte_job bad;
         subbyte_status status;
-        device->base = p->registers;
+        device->base = a->registers;
         device->idle = sleep;
         status = subbyte_open(device);
         if (status != SUBBYTE_OK) {
-            failed(p->name, status);
+            failed(a->name, status);
             continue;
         }
-        irq_setmask(irq_getmask() | 1u << p->interrupt);
-        p->enable();
+        irq_setmask(irq_getmask() | 1u << a->interrupt);
+        a->enable();
         subbyte_enable_interrupt(device, 1);
         text(device->scheme);
         text(": ");
@@ -164,27 +203,9 @@ int main(void) {
         number(device->lanes);
         text(", bus of ");
         number(device->bus_bytes);
-        text(" bytes; X[");
-        number(p->job.m);
-        text(", ");
-        number(p->job.k);
-        text("] @ W[");
-        number(p->job.n);
-        text(", ");
-        number(p->job.k);
-        text("].T; the engine alone would take ");
-        number(p->engine_cycles);
-        text(" cycles\n");
-        near = placed(p, p->own_memory);
-        clear(&near);
-        measure(device, "own memory", &near, 1);
-        measure(device, "own memory", &near, 4);
-        compare(p, &near);
-        far = placed(p, p->bus_memory);
-        clear(&far);
-        measure(device, "SoC's bus", &far, 1);
-        compare(p, &far);
-        bad = near;
+        text(" bytes\n");
+        for (each = 0; each < PRODUCTS; each++) run_product(device, &a->products[each]);
+        bad = placed(&a->products[0], a->products[0].operands, a->products[0].results);
         bad.weights.bytes += device->bus_bytes;
         status = subbyte_run(device, &bad);
         if (status != SUBBYTE_LENGTH) failed("a wrong length must be found", status);
