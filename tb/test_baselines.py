@@ -15,9 +15,10 @@ from amaranth.lib.wiring import In, Out
 from subbyte.golden.floating import fused_multiply_add
 from subbyte.hdl.floating import Float32
 from subbyte.hdl.pipeline import delay
-from subbyte.pe.textbook import IntegerArray, TernaryArray, TernaryTree, TunedIntegerMac, XnorPopcount
+from subbyte.pe.textbook import IntegerArray, PackedArray, TernaryArray, TernaryTree, TunedIntegerMac, XnorPopcount
 from subbyte.pe.textbook.arrays import IntegerDot
 from subbyte.pe.textbook.floating import FusedMultiplyAdd
+from subbyte.pe.textbook.packed import PackedDot
 from subbyte.sim.stream_model import StreamModel
 from subbyte.synth.designs import designs
 from subbyte.tools.kept import kept_verilog
@@ -56,6 +57,16 @@ class FirstLost(IntegerArray):
             return super().elaborate(platform)
 
 
+class BorrowLost(PackedArray):
+    """Fault: forgets what a negative lower half took from the upper one."""
+
+    class PAIR(PackedDot):
+        """Of the elements."""
+
+        def _halves(self, total):
+            return total[: self.gap].as_signed(), total[self.gap :].as_signed()
+
+
 class Xor(XnorPopcount):
     """Fault: counts the bits that differ."""
 
@@ -87,12 +98,13 @@ class WithoutMark(FusedMultiplyAdd):
 
 MEASURED = {design.name.removeprefix("baseline_"): design.source() for design in designs(["baselines"])}
 ARRAYS = {"int4_array": IntegerArray(2, 3, 16, 4, 4, 4), "int8_array": IntegerArray(2, 3, 8, 8, 8, 2),
+          "int4_packed": PackedArray(2, 3, 16, 4, 4, 2), "int8_packed": PackedArray(2, 3, 8, 8, 8, 4),
           "ternary_array": TernaryArray(1, 2)}
 """Of small shapes."""
 
 
-FAULTY = {"first_lost": FirstLost(2, 3, 16, 4, 4, 4), "wrong_signs": WrongSigns(4, 4), "without_unit": WithoutUnit(),
-          "xor": Xor()}
+FAULTY = {"first_lost": FirstLost(2, 3, 16, 4, 4, 4), "borrow_lost": BorrowLost(2, 3, 16, 4, 4, 4),
+          "wrong_signs": WrongSigns(4, 4), "without_unit": WithoutUnit(), "xor": Xor()}
 ADDERS = {
     **{f"w{bits}_stages{stages}": FusedMultiplyAdd(bits, stages=stages)
        for bits, stages in ((3, 1), (4, 2), (4, 3), (8, 5))},
@@ -248,6 +260,7 @@ def test_ternary_tree(sums):
 
 @pytest.mark.parametrize("name, expected", [
     ("int4_array", lambda sums: expected_array(sums, 16, 4)), ("int8_array", lambda sums: expected_array(sums, 8, 8)),
+    ("int4_packed", lambda sums: expected_array(sums, 16, 4)), ("int8_packed", lambda sums: expected_array(sums, 8, 8)),
     ("ternary_array", expected_ternary_array)])
 def test_array(sums, name, expected):
     np.testing.assert_array_equal(sums[-1][name][RESTING], expected(sums)[RESTING])
@@ -258,7 +271,7 @@ def test_xnor_popcount(sums):
 
 
 @pytest.mark.parametrize("fault, expected", [
-    ("first_lost", lambda sums: expected_array(sums, 16, 4)),
+    ("first_lost", lambda sums: expected_array(sums, 16, 4)), ("borrow_lost", lambda sums: expected_array(sums, 16, 4)),
     ("wrong_signs", lambda sums: expected_mac(sums, 4)), ("without_unit", expected_ternary), ("xor", expected_xnor)])
 def test_sums_detect(sums, fault, expected):
     assert (sums[-1][fault] != expected(sums))[RESTING].any()

@@ -21,6 +21,8 @@ TMAC/s/mm2 (``subbyte area baselines --liberty ...``), beside published or earli
 from .arrays import IntegerArray, TernaryArray
 from .floating import DequantizeFma
 from .integer import IntegerMac, TunedIntegerMac
+from .packed import PackedArray
 from .reduction import TernaryTree, XnorPopcount
 
-__all__ = ["DequantizeFma", "IntegerArray", "IntegerMac", "TernaryArray", "TernaryTree", "TunedIntegerMac", "XnorPopcount"]
+__all__ = ["DequantizeFma", "IntegerArray", "IntegerMac", "PackedArray", "TernaryArray", "TernaryTree", "TunedIntegerMac",
+           "XnorPopcount"]
