@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ..hdl.target import TARGETS
-from ..schemes import engines, scheme
+from ..schemes import NAMES, Scheme, engines, priced, scheme
+from ..schemes.contract import describe_config
 from ..synth import fpga as flow_of
 from ..synth import results
-from ..synth.designs import design_of, from_files
+from ..synth.designs import Design, design_of, from_files
 from ..synth.devices import BOARDS, DEVICES
 from ..synth.fpga_results import FpgaReport
 from ..tools.hints import near
@@ -25,6 +26,7 @@ from ..tools.settings import parse_settings
 from ..tools.toolchain import build_root
 from ..tools.yosys import DEFAULT
 from . import complete
+from .accelerators import ACCELERATORS, make_accelerator, split_settings
 from .recorded import RecordedCommand, command_line
 
 __all__ = ["fpga"]
@@ -39,9 +41,10 @@ _BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bea
 @click.option("--top", metavar="MODULE", help="Top module of Verilog files; with it the arguments are files.")
 @click.option("--clock", metavar="PORT", default="clk", show_default=True, help="Clock of --top.")
 @click.option("--part", "parts", metavar="PART", multiple=True, shell_complete=complete.parts,
-              help="What of the scheme (see `subbyte list`); repeat for more. Default: processing element and engine.")
+              help="What of the scheme (see `subbyte list`), or accelerator, its engine in front of a memory; repeat for more. "
+                   "Default: processing element and engine.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="A parameter; repeat for more. Without, an engine "
-              "is of a size that suits the device, which the row names.")
+              "is of a size that suits the device, an accelerator of one for ecp5-45k; the row names it.")
 @click.option("--device", "devices", metavar="DEVICE", multiple=True,
               help=f"One of {', '.join(DEVICES)}; repeat for more. Default: {_DEVICE}.")
 @click.option("--board", metavar="BOARD", help=f"One of {', '.join(BOARDS)}: the engine behind a serial port, and a bitstream.")
@@ -62,12 +65,13 @@ _BAUD_ERROR = 0.02  # what a receiver that samples ten bits in their middles bea
 def fpga(ctx, names, top, clock, parts, settings, devices, board, baud, freq, seeds, target, limit, yosys, keep, output):
     """Synthesize, place and route for an FPGA: look-up tables, flip-flops, memories, multipliers, frequency.
 
-    Without a name every scheme is measured. With --board, an engine that speaks over a serial port, and its bitstream
-    (docs/fpga.md has the protocol).
+    Without a name every scheme is measured; textbook designs are the parts of baselines. With --board, an engine that speaks
+    over a serial port, and its bitstream (docs/fpga.md has the protocol).
 
     \b
     Example:
       subbyte fpga {engine} --device ecp5-25k --part engine --set rows=2 --set cols=2
+      subbyte fpga {engine} --part accelerator --device ecp5-45k --seed 1
       subbyte fpga {engine} --board ulx3s-85f --keep build/ulx3s
     """
     if target not in (None, *TARGETS):
@@ -115,29 +119,47 @@ def _designs(names, top, clock, parts, settings, flow, baud):
         if flow.board or settings or parts:
             raise ValueError("--board, --set and --part are for schemes, not for Verilog files")
         return [(from_files(names, top, clock=clock), {})]
-    names = names or engines()
+    names, known = names or engines(), engines() if flow.board else NAMES
     for name in names:
-        if name not in engines():
-            wanted = "come with --top, its top module" if name.endswith((".v", ".sv")) else f"be one of {', '.join(engines())}"
-            raise ValueError(f"{name} must {wanted}{near(name, engines())}")
+        if name not in known:
+            wanted = "come with --top, its top module" if name.endswith((".v", ".sv")) else f"be one of {', '.join(known)}"
+            raise ValueError(f"{name} must {wanted}{near(name, known)}")
     if not flow.board:
-        return [(_part(found, part, settings, flow.device), {}) for found in map(scheme, names)
-                for part in parts or [part.name for part in found.parts if part.released]]
+        return [(_part(owner, part, settings, flow.device), {}) for owner in map(priced, names)
+                for part in parts or _released(owner)]
     if parts and parts != ("engine",):
         raise ValueError("--part must be engine with --board")
     return [_behind_a_serial_port(scheme(name), settings, flow, baud) for name in names]
 
 
-def _settings(scheme, settings, device):
-    """Parameters of an array that suits the device, and what the user has set."""
-    return {**scheme.fits.get(device.size, {}), **parse_settings(scheme.Config, settings)}
+def _released(owner):
+    """Names of the parts that are measured without being asked for."""
+    if not (names := [part.name for part in owner.parts if part.released]):
+        raise ValueError(f"{owner.name} must come with --part, of {', '.join(part.name for part in owner.parts)}")
+    return names
 
 
-def _part(scheme, name, settings, device):
-    """A part of a scheme as it is by default; an array or engine of a size that suits the device."""
-    part = scheme.part(name)
-    return design_of(scheme, part, _settings(scheme, settings, device) if part.kind in ("array", "engine")
-                     else parse_settings(scheme.Config, settings))
+def _part(owner, name, settings, device):
+    """A part of a scheme as it is by default; an array or engine of a size that suits the device, or an accelerator."""
+    if name == ACCELERATORS[0] and isinstance(owner, Scheme):
+        return _accelerator(owner, settings)
+    part = owner.part(name)
+    if not isinstance(owner, Scheme):
+        return design_of(owner, part, dict(setting.partition("=")[::2] for setting in settings))
+    fit = owner.fits.get(device.size, {}) if part.kind in ("array", "engine") else {}
+    return design_of(owner, part, {**fit, **parse_settings(owner.Config, settings)})
+
+
+def _accelerator(owner, settings):
+    """The engine in front of a memory."""
+    engine, around = owner.fpga_accelerator
+    settings, given = split_settings(ACCELERATORS[0], settings)
+    config, around = owner.Config(**{**engine, **parse_settings(owner.Config, settings)}), {**around, **given}
+    size = describe_config(owner.part("engine").size(config), config)
+    return Design(
+        f"{owner.name}_{ACCELERATORS[0]}", owner.name, "engine", "engine in front of a memory",
+        lambda: make_accelerator(owner, ACCELERATORS[0], config, around), owner.part("engine").macs(config),
+        ", ".join([size, *(f"{key}={value}" for key, value in around.items())]))
 
 
 def _behind_a_serial_port(scheme, settings, flow, baud):
@@ -168,7 +190,8 @@ def _problems(row):
 def _show(report):
     tools = ", ".join(f"{name} {version}" for name, version in report.tools.items())
     table = Table(title=f"FPGA ({tools})", title_justify="left")
-    columns = ("design", "what", "device", "ports", "LUT", "of device", "FF", "BRAM", "DSP", "Fmax, MHz", "seeds")
+    columns = ("design", "what", "device", "ports", "LUT", "of device", "FF", "BRAM", "DSP", "Fmax, MHz", "seeds",
+               "GMAC/s")
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < 4 else "right")
     for row in report.rows:
@@ -180,6 +203,8 @@ def _show(report):
         share = "-" if row.utilization is None else f"{row.utilization:.0%}"
         speed = "-" if row.median_mhz is None else f"{row.median_mhz:.1f} ±{row.spread_mhz / 2:.1f}"
         luts, *others = ("-" if value is None else f"{value:,}" for value in (row.luts, row.flipflops, row.brams, row.dsps))
-        table.add_row(row.name, what, row.device, row.ports, luts, share, *others, speed, str(len(row.fmax_mhz)))
+        rates = {f"{rate:.1f}": precision for precision, rate in reversed(row.rates.items())}  # by the first of equal ones
+        rate = ", ".join(f"{rate} {precision}" for rate, precision in reversed(rates.items())) or "-"
+        table.add_row(row.name, what, row.device, row.ports, luts, share, *others, speed, str(len(row.fmax_mhz)), rate)
     Console(width=None if sys.stdout.isatty() else 170, highlight=False).print(table)
 

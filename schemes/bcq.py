@@ -29,6 +29,7 @@ class Bcq(Scheme):
     formats = ("bcq4", "bcq3", "bcq2", "bcq1", *(f"bcq{bits}-alternating" for bits in (4, 3, 2, 1)),
                *(f"bcq{bits}-uniform" for bits in (4, 3, 2)))
     accelerator = {}, {"bus_bytes": 64, "buffer": 128}
+    fpga_accelerator = {"rows": 2, "cols": 8, "lanes": 8, "drain": 4}, {"bus_bytes": 8, "buffer": 128}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "mu": 2, "group_size": 32, "planes": 1, "max_k": 64},
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "mu": 3, "group_size": 32, "scale_digits": 24, "planes": 9},

@@ -36,6 +36,7 @@ class BitMod(Scheme):
     Weight = bitmod.QuantizedWeight
     formats = ("bitmod-fp4", *(name for name in bitmod.FORMATS if name != "bitmod-fp4"))
     accelerator = {"form": "dense", "lanes": 16}, {"bus_bytes": 64, "buffer": 128}
+    fpga_accelerator = {"form": "dense", "rows": 2, "cols": 4, "lanes": 8, "drain": 4}, {"bus_bytes": 16, "buffer": 128}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "group_size": 32, "scale_bits": 2},

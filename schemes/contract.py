@@ -177,6 +177,8 @@ class Scheme(Priced):
     accelerator : (mapping, mapping)
         Parameters of the engine behind a memory that `make verilog` writes, and of what stands around it: its words of weights
         take as long on the bus as in the array.
+    fpga_accelerator : (mapping, mapping)
+        Likewise, of a size that `subbyte fpga` measures: for some 40,000 look-up tables.
     bench : tuple of mapping
         Parameters at which `make bench` runs layers.
     format_settings : mapping of str to mapping
@@ -202,6 +204,7 @@ class Scheme(Priced):
     paper: str
     formats: tuple[str, ...]
     fits: Mapping[str, Mapping[str, Any]]
+    fpga_accelerator: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
     corners: tuple[Mapping[str, Any], ...]
     forms: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
     accelerator: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}

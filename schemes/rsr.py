@@ -26,6 +26,7 @@ class Rsr(Scheme):
     formats = ("ternary-tensor", "ternary-channel")  # by their absolute mean
     format_settings = {"ternary-channel": {"granularity": "channel"}}
     accelerator = {"rows": 8, "cols": 20, "lanes": 16, "drain": 5}, {"bus_bytes": 64, "buffer": 128}
+    fpga_accelerator = {"rows": 4, "cols": 20, "lanes": 4, "drain": 4}, {"bus_bytes": 16, "buffer": 256}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 2, "drain": 1, "product_stages": 1},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "form": "tree", "granularity": "channel", "dot_stages": 1},

@@ -35,6 +35,7 @@ class Tender(Scheme):
     Weight = tender.QuantizedWeight
     formats = ("int4", "int8")
     accelerator = {}, {"bus_bytes": 64}
+    fpga_accelerator = {"rows": 4, "cols": 8, "lanes": 4, "drain": 4}, {"bus_bytes": 16, "buffer": 256}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1},
         {"rows": 2, "cols": 3, "lanes": 7, "drain": 3, "bits_w": 8, "bits_a": 8},

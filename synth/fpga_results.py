@@ -71,6 +71,11 @@ class FpgaRow:
         return median(self.fmax_mhz.values()) if self.fmax_mhz else None
 
     @property
+    def rates(self) -> dict[str, float]:
+        """1e9 MAC/s by precision, at the median frequency."""
+        return {} if self.median_mhz is None else {name: macs * self.median_mhz / 1000 for name, macs in self.macs.items()}
+
+    @property
     def spread_mhz(self) -> float | None:
         """Largest less smallest over the seeds."""
         return max(self.fmax_mhz.values()) - min(self.fmax_mhz.values()) if self.fmax_mhz else None

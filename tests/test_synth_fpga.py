@@ -26,6 +26,7 @@ from subbyte.tools.toolchain import MissingTool
 from subbyte.top.emit import to_verilog
 from subbyte.top.serial_host import SerialTop
 
+ROOT = Path(__file__).parents[1]
 SMALL = ["--set", "lanes=1", "--set", "formats=FP4", "--set", "group_size=32"]
 ECP5 = DEVICES["ecp5-25k"]
 
@@ -76,6 +77,8 @@ def test_median_spread_and_what_was_reached():
     row = FpgaRow("n", "s", "pe", "t", "", {}, "d", "p", "fpga", asked_mhz=80, fmax_mhz={"1": 70.0, "2": 90.0, "3": 80.0},
                   luts=50, lut_capacity=200)
     assert (row.median_mhz, row.spread_mhz, row.reached, row.utilization) == (80.0, 20.0, ("2", "3"), 0.25)
+    assert dataclasses.replace(row, macs={"INT4": 250.0}).rates == {"INT4": 20.0}
+    assert dataclasses.replace(row, macs={"INT4": 250.0}, fmax_mhz={}).rates == {}
     assert dataclasses.replace(row, fmax_mhz={}).median_mhz is None
 
 
@@ -252,6 +255,9 @@ def test_a_missing_tool_is_named_with_what_to_install():
     (["bitmod", "--board", "ulx3s-25f", "--baud", "24000000"], "--baud must be within 2 %"),
     (["bitmod", "--target", "asics"], "--target must be one of asic, fpga"),
     (["unit.v"], "unit.v must come with --top, its top module"),
+    (["baselines"], "baselines must come with --part, of int8_mac, "),
+    (["baselines", "--part", "int8_blocks", "--set", "rows=2"], "they have no parameters, not rows"),
+    (["baselines", "--board", "ulx3s-25f"], "baselines must be one of bitmod"),
     (["unit.v", "--top", "unit", "--set", "rows=1"], "--board, --set and --part are for schemes"),
 ])
 def test_refusals(run, arguments, message):
@@ -259,6 +265,28 @@ def test_refusals(run, arguments, message):
     assert result.exit_code == 2 and re.search(message, result.stderr), result.stderr
 
 
+@pytest.mark.parametrize("name", engines())
+def test_accelerators_that_are_measured(name, monkeypatch, tmp_path):
+    """Each is made at its size, with what is set, and its row says so."""
+    designs = []
+
+    def measure(design, flow, folder):
+        designs.append((design, design.source()))
+        folder.mkdir(parents=True)
+        return FpgaRow(design.name, name, design.kind, design.title, design.config, design.macs, "d", "p", "fpga"), None
+
+    monkeypatch.setattr(fpga, "measure", measure)
+    found = scheme(name)
+    engine, around = found.fpga_accelerator
+    done = CliRunner().invoke(cli.main, ["fpga", name, "--part", "accelerator", "--set", "rows=3", "--set", "queue=4", "--keep",
+                                         str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    design, accelerator = designs.pop()
+    assert (design.name, accelerator.queue, accelerator.bus_bytes) == (f"{name}_accelerator", 4, around["bus_bytes"])
+    assert accelerator.config == found.Config(**{**engine, "rows": 3}) and design.config.endswith("queue=4")
+    assert design.macs == found.part("engine").macs(accelerator.config)
+
+
 def test_pins_are_part_of_the_package():
-    listed = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    listed = (ROOT / "pyproject.toml").read_text()
     assert '"boards/*"' in listed
