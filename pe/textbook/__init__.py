@@ -19,8 +19,10 @@ TMAC/s/mm2 (``subbyte area baselines --liberty ...``), beside published or earli
 """
 
 from .arrays import IntegerArray, TernaryArray
-from .floating import DequantizeFma
+from .floating import DequantizeFma, FmaArray
 from .integer import IntegerMac, TunedIntegerMac
 from .reduction import TernaryTree, XnorPopcount
 
-__all__ = ["DequantizeFma", "IntegerArray", "IntegerMac", "TernaryArray", "TernaryTree", "TunedIntegerMac", "XnorPopcount"]
+__all__ = [
+    "DequantizeFma", "FmaArray", "IntegerArray", "IntegerMac", "TernaryArray", "TernaryTree", "TunedIntegerMac", "XnorPopcount",
+]
