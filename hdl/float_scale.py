@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .adders import carried_add, ripple_chunks
+from .adders import carried_add, ripple_chunks, split_add
 from .bit_heap import BitHeap, Term, least_budget
 from .float_format import Float32, exponent_bias, field_widths
 from .pipeline import delay
@@ -113,13 +113,14 @@ class FloatScale(wiring.Component):
         if is_fpga(platform):
             return self._multiply_by_halves(m, multiplicand, multiplier)
         terms = [Term(width, weight=bit, delay=0.5) for bit in range(width)]
-        # With more than one rank the last addition has one of its own, and with a third its carries end in that.
+        # With more than one rank the last addition has one of its own, with a third its carries have that.
         adds = self._product_stages > 1
+        add = carried_add if self._product_stages == 2 else split_add
         budget = least_budget(terms, 2 * width, max(self._product_stages - 3, 0), rows=1 + adds)
         m.submodules.product = heap = BitHeap(terms, budget=budget, rows=1 + adds, register_output=True)
         for bit in range(width):
             m.d.comb += heap.terms[bit].eq(multiplicand & multiplier[bit].replicate(width))
-        product = carried_add(m, *heap.addends, "product_sum") if adds else heap.sum
+        product = add(m, *heap.addends, "product_sum") if adds else heap.sum
         return delay(m, product, self._product_stages - heap.latency - adds, "product")
 
     def _multiply_by_halves(self, m, multiplicand, multiplier):
@@ -151,9 +152,11 @@ class FloatScale(wiring.Component):
         up = ~product[-1] & ~subnormal
         dropped = len(product) - (self._fraction + 2)
         normal = Mux(up, product << 1, product)[:len(product)]
+        # What is below the highest bit that is dropped counts whether or not the product moves, so it need not wait for that.
+        sticky = product[:dropped - 1].any() | normal[dropped - 1] if dropped else Const(0, 1)
         m.d.comb += [
             distance.eq(steps & subnormal.replicate(levels)),
-            aligned.eq(Cat(normal[:dropped].any(), normal[dropped:])),
+            aligned.eq(Cat(sticky, normal[dropped:])),
         ]
         for level in range(levels):
             shift = min(1 << level, len(aligned) - 1)
