@@ -1,16 +1,25 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Part of `make bench`: what the engines' exact arithmetic loses on layers of a model that reads a text."""
+"""Part of `make bench`: what the engines' exact arithmetic loses on layers of a model that reads a text.
+
+By itself it takes all layers: ``python -m subbyte.cli.bench_arithmetic``.
+"""
 
 import dataclasses
+import sys
 
+import click
 import numpy as np
 
 from .. import models
+from ..schemes import engines, scheme
 from ..schemes.contract import describe_config
 from ..sim.engine_run import rms
+from ..tools.toolchain import build_root
+from ..weights.smollm2 import ModelUnavailable, fetch_model
+from .recorded import RecordedCommand
 
-__all__ = ["Layer", "layers_of", "table"]
+__all__ = ["Layer", "layers_of", "main", "table"]
 
 _BLOCKS = (0, 2, 11, 20, 28, 29)
 _SPIKE = models.Site(11, "ffn_down")
@@ -26,10 +35,14 @@ class Layer:
     x: np.ndarray
 
 
-def layers_of(path, given):
-    """Layers of some blocks of the model at ``path``, for the first tokens of a reading, as `subbyte.models.Reading` has it."""
+def layers_of(path, given, blocks=_BLOCKS):
+    """Layers of some blocks of the model at ``path``, for the first tokens of a reading, as `subbyte.models.Reading` has it.
+
+    ``blocks``: those that are there count; the reading may name another. None: all.
+    """
     model, reading = models.open_model(path), models.Reading.parse(given)
-    blocks = [reading.block] if reading.block is not None else [block for block in _BLOCKS if block < model.config.blocks]
+    known = range(model.config.blocks)
+    blocks = [reading.block] if reading.block is not None else [block for block in blocks or known if block in known]
     sites = [models.Site(block, name) for block in blocks for name in models.LINEARS]
     tokens = models.read_tokens(path, reading.text)[: reading.stop or _TOKENS]
     inputs = models.inputs_of(model, tokens, sites)
@@ -65,12 +78,38 @@ def errors(scheme, fmt, config, layer):
     qweight = scheme.quantize(layer.weight, fmt, config)
     dequantized = qweight.dequantize()
     operand, terms = scheme.site(layer.x, layer.weight, dequantized, config, layer.site.normalised)
-    product = scheme.product(operand, qweight, config, **terms)
+    error, reference = scheme.errors(operand, qweight, config, **terms)
     norms = np.sqrt(np.square(np.asarray(operand, np.float64)) @ np.square(dequantized.astype(np.float64)).T)
-    share = np.divide(product.error, norms, out=np.zeros_like(norms), where=norms > 0)
-    return share, rms(product.error) / (rms(product.reference) or 1)
+    share = np.divide(error, norms, out=np.zeros_like(norms), where=norms > 0)
+    return share, rms(error) / (rms(reference) or 1)
 
 
 def _spread(errors):
     values = list(errors.values())
     return f"{min(values):.1e} .. {np.median(values):.1e} .. {max(values):.1e}", max(errors, key=errors.get).tensor
+
+
+@click.command(cls=RecordedCommand)
+@click.option("--scheme", "names", metavar="SCHEME", type=click.Choice(engines()), multiple=True, default=engines(),
+              help="Only this one; repeat for more.")
+@click.option("--activations", metavar="model:TEXTFILE", default=models.PREFIX, show_default=True, help="What the model reads; "
+              "with ,tokens=A:B some tokens, with ,block=B one block. Alone: Tiny Shakespeare.")
+def main(names, activations):
+    """Print the table of errors for all layers of the model.
+
+    \b
+    Example:
+      python -m subbyte.cli.bench_arithmetic --scheme {engine} --activations model:README.md,tokens=0:64
+    """
+    try:
+        layers = layers_of(fetch_model(build_root() / "model"), activations, None)
+    except ModelUnavailable as error:
+        sys.exit(f"error: the layers need the model: {error}")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    for name in names:
+        table(scheme(name), layers)
+
+
+if __name__ == "__main__":
+    main(prog_name="subbyte.cli.bench_arithmetic")

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .adders import ripple_chunks
+from .adders import carried_add, ripple_chunks, split_add
 from .bit_heap import BitHeap, Term, least_budget
 from .float_format import Float32, exponent_bias, field_widths
 from .pipeline import delay
@@ -87,7 +87,7 @@ class FloatScale(wiring.Component):
         m = Module()
         product = self._multiply(m, platform)
         nonzero = self.sum.exponent.any() & self.scale.exponent.any()
-        exponent = delay(m, self._add_exponents(), self._product_stages, "exponent")
+        exponent = delay(m, self._add_exponents(), self._product_stages - 1, "exponent")
         nonzero = delay(m, nonzero, self._product_stages + 1, "nonzero")
         sign = delay(m, self.sum.sign, self.latency, "sign")
         results = self._align(m, product, exponent)
@@ -95,7 +95,9 @@ class FloatScale(wiring.Component):
         sticky, guard, odd = guarded[:3]
         rounded = Signal(self._fraction + self._exponent_width)
         m.d.comb += rounded.eq(ripple_chunks(Cat(guarded[2:], field), guard & (sticky | odd)))
-        overflow = nonzero & (huge | field.all() | rounded[self._fraction:].all())
+        # The carry out of the fraction is not waited for: it matters below the largest exponent alone.
+        last = ~field[0] & field[1:].all() & guarded[2:].all()
+        overflow = nonzero & (huge | field.all() | last & guard & (sticky | odd))
         infinity = ((1 << self._exponent_width) - 1) << self._fraction
         number = Mux(overflow, infinity, rounded & nonzero.replicate(len(rounded)))
         m.d.comb += [
@@ -105,17 +107,21 @@ class FloatScale(wiring.Component):
         return EnableInserter(self.enable)(m)
 
     def _multiply(self, m, platform):
-        """Multiply the significands in a bit heap, in the shortest cycle that the stages allow."""
+        """Multiply the significands in a bit heap."""
         width = self._in_fraction + 1
         multiplicand, multiplier = (Cat(factor.fraction, Const(1, 1)) for factor in (self.sum, self.scale))
         if is_fpga(platform):
             return self._multiply_by_halves(m, multiplicand, multiplier)
         terms = [Term(width, weight=bit, delay=0.5) for bit in range(width)]
-        budget = least_budget(terms, 2 * width, self._product_stages - 1)
-        m.submodules.product = heap = BitHeap(terms, budget=budget, register_output=True)
+        # With more than one rank the last addition has one of its own, with a third its carries have that.
+        adds = self._product_stages > 1
+        add = carried_add if self._product_stages == 2 else split_add
+        budget = least_budget(terms, 2 * width, max(self._product_stages - 3, 0), rows=1 + adds)
+        m.submodules.product = heap = BitHeap(terms, budget=budget, rows=1 + adds, register_output=True)
         for bit in range(width):
             m.d.comb += heap.terms[bit].eq(multiplicand & multiplier[bit].replicate(width))
-        return delay(m, heap.sum, self._product_stages - heap.latency, "product")
+        product = add(m, *heap.addends, "product_sum") if adds else heap.sum
+        return delay(m, product, self._product_stages - heap.latency - adds, "product")
 
     def _multiply_by_halves(self, m, multiplicand, multiplier):
         """Leave the product to an FPGA's multipliers: two of half the width, added in the next stage if there is one."""
@@ -131,21 +137,26 @@ class FloatScale(wiring.Component):
         return (self.sum.exponent + self.scale.exponent - Const(offset)).as_signed()
 
     def _align(self, m, product, exponent):
-        """Bring the leading one to the top, or a subnormal result to its place.
+        """Bring the leading one to the top, or a subnormal result to its place; ``exponent`` is a cycle ahead of ``product``.
 
         Returns the fraction with a guard and a sticky bit; the exponent field; whether that is too large for
         its bits.
         """
-        subnormal = exponent <= 1
-        up = ~product[-1] & ~subnormal
         # From a distance of fraction + 2 on, every bit is below the guard bit.
         levels = ceil_log2(self._fraction + 3)
         distance, aligned = Signal(levels), Signal(self._fraction + 3)
+        # All that the exponent alone decides is there with the product.
+        steps = Mux(exponent < 2 - (1 << levels), ~0, 1 - exponent)
+        subnormal, steps, less, exponent = (delay(m, value, 1, name) for name, value in (
+            ("subnormal", exponent <= 1), ("steps", steps[:levels]), ("less", exponent - 1), ("exponent_of_product", exponent)))
+        up = ~product[-1] & ~subnormal
         dropped = len(product) - (self._fraction + 2)
         normal = Mux(up, product << 1, product)[:len(product)]
+        # What is below the highest bit that is dropped counts whether or not the product moves, so it need not wait for that.
+        sticky = product[:dropped - 1].any() | normal[dropped - 1] if dropped else Const(0, 1)
         m.d.comb += [
-            distance.eq(Mux(subnormal, Mux(exponent < 2 - (1 << levels), ~0, 1 - exponent), 0)),
-            aligned.eq(Cat(normal[:dropped].any(), normal[dropped:])),
+            distance.eq(steps & subnormal.replicate(levels)),
+            aligned.eq(Cat(sticky, normal[dropped:])),
         ]
         for level in range(levels):
             shift = min(1 << level, len(aligned) - 1)
@@ -154,5 +165,5 @@ class FloatScale(wiring.Component):
             m.d.comb += shifted.eq(Mux(distance[level], far, aligned))
             aligned = shifted
         # With `exponent` at 1 and below, the field is 1 or 0: the bit before the fraction.
-        field = Mux(subnormal, aligned[-1], exponent - up)[:self._exponent_width]
+        field = Mux(subnormal, aligned[-1], Mux(product[-1], exponent, less))[:self._exponent_width]
         return {"guarded": aligned[:-1], "field": field, "huge": exponent >= 1 << self._exponent_width}

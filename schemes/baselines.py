@@ -21,6 +21,7 @@ class Baselines(Priced):
         from ..hdl.floating import Float32
         from ..pe.textbook import (
             DequantizeFma,
+            FmaArray,
             IntegerArray,
             IntegerMac,
             PackedArray,
@@ -68,6 +69,8 @@ class Baselines(Priced):
                   {"INT4 x INT4": 312}, "8 x 3 x 13"),
             array("ternary_array", "ternary array, carry-save trees", lambda: TernaryArray(1, 32), {"INT8 x ternary": 2048},
                   "1 x 32 x 64"),
+            array("int4_fp16_fma_array", "INT4 to FP16 once a column, FMA", lambda: FmaArray(8, 8), {"FP16 x INT4": 64},
+                  "8 x 8, FP16 sums, 4 in turn", {"*_fma": "PE array", "": "edge logic"}),
             array("aligned_int4_array", "aligned once a group x INT4, * and +", lambda: TextbookCore(aligned),
                   {"FP16 x INT4": 2048}, "8 x 16 x 16, with BitMoD's dequantization", of_aligned),
             part("xnor_popcount", "XNOR, popcount", XnorPopcount, {"1 bit x 1 bit": 256}, "256 lanes, 32-bit sum"),

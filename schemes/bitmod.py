@@ -149,6 +149,10 @@ class BitMod(Scheme):
 
         return fast.matmul(x, qweight, config).astype(np.float32, copy=False)
 
+    def errors(self, x, qweight, config):
+        reference = bitmod.reference(x, qweight)
+        return self.answer(x, qweight, config).astype(np.float64) - reference, reference
+
     def results(self, words, m, n, config):
         y, *masks = bitmod.unpack_outputs(words, m, n, config)
         return y, bitmod.Flags(*masks)._asdict()

@@ -8,14 +8,14 @@ built in. Every beat is a cycle; four beats with operands and four without take 
 
 import numpy as np
 import pytest
-from amaranth.hdl import Cat, Const, Module
+from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from subbyte.golden.floating import fused_multiply_add
 from subbyte.hdl.floating import Float32
 from subbyte.hdl.pipeline import delay
-from subbyte.pe.textbook import IntegerArray, PackedArray, TernaryArray, TernaryTree, TunedIntegerMac, XnorPopcount
+from subbyte.pe.textbook import FmaArray, IntegerArray, PackedArray, TernaryArray, TernaryTree, TunedIntegerMac, XnorPopcount
 from subbyte.pe.textbook.arrays import IntegerDot
 from subbyte.pe.textbook.floating import FusedMultiplyAdd
 from subbyte.pe.textbook.packed import PackedDot
@@ -99,7 +99,7 @@ class WithoutMark(FusedMultiplyAdd):
 MEASURED = {design.name.removeprefix("baseline_"): design.source() for design in designs(["baselines"])}
 ARRAYS = {"int4_array": IntegerArray(2, 3, 16, 4, 4, 4), "int8_array": IntegerArray(2, 3, 8, 8, 8, 2),
           "int4_packed": PackedArray(2, 3, 16, 4, 4, 2), "int8_packed": PackedArray(2, 3, 8, 8, 8, 4),
-          "ternary_array": TernaryArray(1, 2)}
+          "ternary_array": TernaryArray(1, 2), "fma_array": FmaArray(2, 3)}
 """Of small shapes."""
 
 
@@ -152,6 +152,8 @@ class Units(wiring.Component):
             case IntegerArray():
                 activations = given.bits[:128] & given.enable.replicate(128)
                 return {"activations": activations, "weights": given.bits[128:320], "first": given.start}
+            case FmaArray():
+                return {"a": given.bits[:32], "w": given.bits[32:44], "first": given.start}
             case TernaryTree():
                 return {"activations": given.bits, "weights": given.ternary, "first": given.start}
             case XnorPopcount():
@@ -177,7 +179,8 @@ def run(model, fields):
     for name, unit in UNITS.items():
         width = len(result(unit))
         of_unit = bits[:, start:start + width]
-        results[name] = signed(of_unit.reshape(BEATS, -1, len(unit.acc[0][0])) if isinstance(unit, IntegerArray) else of_unit)
+        is_array = isinstance(unit, (IntegerArray, FmaArray))
+        results[name] = signed(of_unit.reshape(BEATS, -1, len(Value.cast(unit.acc[0][0]))) if is_array else of_unit)
         start += width
     return results
 
@@ -277,20 +280,33 @@ def test_sums_detect(sums, fault, expected):
     assert (sums[-1][fault] != expected(sums))[RESTING].any()
 
 
+def expected_loop(a, w, start, dtype):
+    """As many sums as the loop has ranks take turns in it; a and w [BEATS]."""
+    turns, rounds = 4, 2000
+    a, w, start = (values[: rounds * turns].reshape(rounds, turns) for values in (a, w.astype(np.float16), start))
+    expected = np.zeros((rounds, turns), dtype)
+    for i in range(rounds):
+        expected[i] = fused_multiply_add(a[i], w[i], np.where(start[i], dtype(0), expected[i - 1]))
+    return expected.ravel().view(f"i{expected.itemsize}")
+
+
 @pytest.mark.parametrize("name, bits, dtype", [
     ("int4_fp16_fma", 4, np.float16), ("int4_fp32_fma", 4, np.float32), ("int8_fp16_fma", 8, np.float16)])
 def test_multiply_add_loop(sums, name, bits, dtype):
-    """As many sums as the loop has ranks take turns in it."""
     given, _, start, results = sums
-    turns, rounds = 4, 2000
-    shape = rounds, turns
-    a = signed(given[:, :16]).astype(np.int16).view(np.float16)[:rounds * turns].reshape(shape)
-    w = signed(given[:, 16:16 + bits]).astype(np.float16)[:rounds * turns].reshape(shape)
-    start, expected = start[:rounds * turns].reshape(shape), np.zeros(shape, dtype)
-    for i in range(rounds):
-        expected[i] = fused_multiply_add(a[i], w[i], np.where(start[i], dtype(0), expected[i - 1]))
-    got = results[name][:rounds * turns].reshape(shape)
-    check(got.ravel(), expected.view(f"i{expected.itemsize}").ravel())
+    a = signed(given[:, :16]).astype(np.int16).view(np.float16)
+    expected = expected_loop(a, signed(given[:, 16:16 + bits]), start, dtype)
+    check(results[name][: len(expected)], expected)
+
+
+def test_multiply_add_array(sums):
+    """Of two rows and three columns."""
+    given, _, start, results = sums
+    a = signed(given[:, :32].reshape(BEATS, 2, 16)).astype(np.int16).view(np.float16)
+    w = signed(given[:, 32:44].reshape(BEATS, 3, 4))
+    for r, c in np.ndindex(2, 3):
+        expected = expected_loop(a[:, r], w[:, c], start, np.float16)
+        check(results["fma_array"][: len(expected), 3 * r + c], expected)
 
 
 def hard_operands(rng, dtype):

@@ -211,6 +211,28 @@ def test_errors_of_arithmetic_are_tabulated(files, name, capsys):
     assert share.shape == (5, 32) and 0 < rms(share) < 1e-2 and 0 < whole < 1e-2 and "blk.1." in rows[0]
 
 
+@pytest.mark.parametrize("name", engines())
+def test_errors_are_those_of_the_exact_model(name):
+    """Bit for bit, where they come from a faster twin, too."""
+    one, rng = scheme(name), np.random.default_rng(3)
+    weight, x = rng.normal(0, 0.02, (40, 192)).astype(np.float32), rng.standard_normal((5, 192)).astype(np.float32)
+    for fmt, settings in one.arithmetic:
+        config = one.config_of(fmt, **settings)
+        qweight = one.quantize(weight, fmt, config)
+        operand, terms = one.site(x, weight, qweight.dequantize(), config, False)
+        product = one.product(operand, qweight, config, **terms)
+        error, reference = one.errors(operand, qweight, config, **terms)
+        np.testing.assert_array_equal(error, product.error)
+        np.testing.assert_array_equal(reference, product.reference)
+
+
+def test_all_layers_are_tabulated(files):
+    """Of all blocks, unless the reading names one."""
+    path = files["llama2"][1]
+    assert {layer.site.block for layer in bench_arithmetic.layers_of(path, "model:,tokens=0:2", None)} == {0, 1}
+    assert {layer.site.block for layer in bench_arithmetic.layers_of(path, "model:,tokens=0:2,block=1", None)} == {1}
+
+
 @pytest.mark.parametrize("given, message", [
     ("model:t.txt,tokens=3", "tokens must be A:B with integers 0 <= A < B, such as 0:8, not '3'"),
     ("model:t.txt,tokens=8:8", "tokens must be A:B .* not '8:8'"),

@@ -19,10 +19,12 @@ TMAC/s/mm2 (``subbyte area baselines --liberty ...``), beside published or earli
 """
 
 from .arrays import IntegerArray, TernaryArray
-from .floating import DequantizeFma
+from .floating import DequantizeFma, FmaArray
 from .integer import IntegerMac, TunedIntegerMac
 from .packed import PackedArray
 from .reduction import TernaryTree, XnorPopcount
 
-__all__ = ["DequantizeFma", "IntegerArray", "IntegerMac", "PackedArray", "TernaryArray", "TernaryTree", "TunedIntegerMac",
-           "XnorPopcount"]
+__all__ = [
+    "DequantizeFma", "FmaArray", "IntegerArray", "IntegerMac", "PackedArray", "TernaryArray", "TernaryTree", "TunedIntegerMac",
+    "XnorPopcount",
+]

@@ -10,11 +10,19 @@ from ...hdl.adders import carry_select_add, ripple_chunks
 from ...hdl.bit_heap import BitHeap, Term
 from ...hdl.float_format import Float16, exponent_bias, field_widths
 from ...hdl.pipeline import delay
+from ...hdl.place import place
 from ...hdl.selection import one_hot_select
 
-__all__ = ["DequantizeFma", "FusedMultiplyAdd"]
+__all__ = ["ConvertedWeight", "DequantizeFma", "FmaArray", "FusedMultiplyAdd"]
 
 _BLOCK = 8
+
+
+class ConvertedWeight(data.StructLayout):
+    """An integer of ``bits_w`` bits as a floating-point number: its significand, and its exponent above that of 1."""
+
+    def __init__(self, bits_w: int):
+        super().__init__({"significand": bits_w - 1, "exponent": range(bits_w), "zero": 1, "negative": 1})
 
 
 class FusedMultiplyAdd(wiring.Component):
@@ -33,11 +41,13 @@ class FusedMultiplyAdd(wiring.Component):
         Format of the sums: :class:`~subbyte.hdl.floating.Float16` or :class:`~subbyte.hdl.floating.Float32`.
     stages : int
         Ranks from ``sum_in`` to ``sum_out``, from 1 to 5.
+    converted : bool
+        The weight's conversion is done elsewhere.
 
     Members
     -------
     a : In(Float16)
-    w : In(signed(bits_w))
+    w : In(signed(bits_w)), or In(ConvertedWeight(bits_w))
     sum_in : In(sum_format)
         ``lead`` cycles later than ``a`` and ``w``.
     sum_out : Out(sum_format)
@@ -59,12 +69,12 @@ class FusedMultiplyAdd(wiring.Component):
         5: {"align", "add", "lead", "normalize", "round"},
     }
 
-    def __init__(self, bits_w: int = 4, sum_format=Float16, *, stages: int = 4):
+    def __init__(self, bits_w: int = 4, sum_format=Float16, *, stages: int = 4, converted: bool = False):
         if not 3 <= bits_w <= 8:
             raise ValueError(f"bits_w must be from 3 to 8, not {bits_w!r}")
         if stages not in self._RANKS:
             raise ValueError(f"stages must be from 1 to {max(self._RANKS)}, not {stages!r}")
-        self.bits_w, self.sum_format, self.stages = bits_w, sum_format, stages
+        self.bits_w, self.sum_format, self.stages, self._converted = bits_w, sum_format, stages, converted
         self._fraction, self._exponent_bits = field_widths(sum_format)
         self._precision = self._fraction + 1
         self._product_bits = 11 + bits_w - 1
@@ -72,7 +82,7 @@ class FusedMultiplyAdd(wiring.Component):
         self._window = self._below + self._product_bits + 2 + self._precision
         super().__init__({
             "a": In(Float16),
-            "w": In(signed(bits_w)),
+            "w": In(ConvertedWeight(bits_w) if converted else signed(bits_w)),
             "sum_in": In(sum_format),
             "sum_out": Out(sum_format),
         })
@@ -80,7 +90,7 @@ class FusedMultiplyAdd(wiring.Component):
     @property
     def lead(self) -> int:
         """Cycles from ``a`` and ``w`` to their product; a wide weight's conversion has a rank of its own."""
-        return 1 if self.bits_w <= 4 else 2
+        return 1 if self.bits_w <= 4 or self._converted else 2
 
     @property
     def latency(self) -> int:
@@ -111,7 +121,8 @@ class FusedMultiplyAdd(wiring.Component):
             m.d[domain] += [held[key].eq(value) for key, value in values.items()]
             return held
 
-        state = step("weight", **self._dequantize(m), a=self.a.as_value())
+        weight = self.w if self._converted else _convert(m, self.w)
+        state = step("weight", **{name: weight[name] for name in ConvertedWeight(self.bits_w).members}, a=self.a.as_value())
         state = step("product", **self._multiply(m, state))
         state = step("align", **self._align(m, state))
         state = step("add", **self._add(m, state))
@@ -120,16 +131,6 @@ class FusedMultiplyAdd(wiring.Component):
         result = step("round", **self._round(state))
         m.d.comb += self.sum_out.as_value().eq(result["number"])
         return m
-
-    def _dequantize(self, m) -> dict:
-        """The weight in floating point: its significand, and its exponent above that of 1."""
-        bits = self.bits_w
-        magnitude = Mux(self.w[-1], -self.w, self.w)[:bits]
-        exponent, significand = Signal(range(bits)), Signal(bits - 1)
-        for place in range(bits):
-            with m.If(magnitude[place]):
-                m.d.comb += [exponent.eq(place), significand.eq((magnitude << bits - 1 - place)[1:bits])]
-        return {"significand": significand, "exponent": exponent, "zero": ~magnitude.any(), "negative": self.w[-1]}
 
     def _multiply(self, m, weight) -> dict:
         """Multiply: product, its place (exponent field of the window's top bit), special cases."""
@@ -241,6 +242,28 @@ class FusedMultiplyAdd(wiring.Component):
             field[:self._exponent_bits] | (huge | state["nan"]).replicate(self._exponent_bits), sign & ~state["nan"])}
 
 
+class _Loop(wiring.Component):
+    """``acc <- (0 if first else acc) + a * w``: :class:`DequantizeFma` without registers for the operands."""
+
+    def __init__(self, *unit, **options):
+        self._unit = FusedMultiplyAdd(*unit, **options)
+        self.latency = self._unit.latency
+        members = self._unit.signature.members
+        super().__init__({**{name: members[name] for name in ("a", "w")}, "first": In(1), "acc": Out(self._unit.sum_format)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unit = unit = self._unit
+        first, acc = delay(m, self.first, unit.lead, "first"), self.acc.as_value()
+        m.d.comb += [
+            unit.a.eq(self.a),
+            unit.w.eq(self.w),
+            unit.sum_in.as_value().eq(acc & ~first.replicate(len(acc))),
+            acc.eq(unit.sum_out.as_value()),
+        ]
+        return m
+
+
 class DequantizeFma(wiring.Component):
     """``acc <- (0 if first else acc) + a * w`` on a :class:`FusedMultiplyAdd`, with registers for the operands.
 
@@ -265,7 +288,7 @@ class DequantizeFma(wiring.Component):
     """
 
     def __init__(self, bits_w: int = 4, sum_format=Float16, *, stages: int = 4):
-        self._unit = FusedMultiplyAdd(bits_w, sum_format, stages=stages)
+        self._loop = _Loop(bits_w, sum_format, stages=stages)
         super().__init__({
             "a": In(Float16),
             "w": In(signed(bits_w)),
@@ -278,21 +301,71 @@ class DequantizeFma(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from operands to the sum that includes them."""
-        return 1 + self._unit.latency
+        return 1 + self._loop.latency
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.unit = unit = self._unit
-        first, acc = delay(m, self.first, 1 + unit.lead, "first"), self.acc.as_value()
+        m.submodules.loop = loop = self._loop
         m.d.comb += [
             self.a_out.eq(delay(m, self.a, 1, "a")),
             self.w_out.eq(delay(m, self.w, 1, "w")),
-            unit.a.eq(self.a_out),
-            unit.w.eq(self.w_out),
-            unit.sum_in.as_value().eq(acc & ~first.replicate(len(acc))),
-            acc.eq(unit.sum_out.as_value()),
+            loop.a.eq(self.a_out),
+            loop.w.eq(self.w_out),
+            loop.first.eq(delay(m, self.first, 1, "first")),
+            self.acc.eq(loop.acc),
         ]
         return m
+
+
+class FmaArray(wiring.Component):
+    """The loops of :class:`DequantizeFma` for rows of activations and columns of weights, each weight converted once a column.
+
+    * Latency: ``latency`` cycles. Throughput: ``rows * cols`` products a cycle.
+
+    Members
+    -------
+    a : In(ArrayLayout(Float16, rows))
+    w : In(ArrayLayout(signed(bits_w), cols))
+    first : In(1)
+    acc : Out(ArrayLayout(ArrayLayout(sum_format, cols), rows))
+    """
+
+    def __init__(self, rows: int, cols: int, bits_w: int = 4, sum_format=Float16, *, stages: int = 4):
+        self._bits_w, self._sum_format, self._stages = bits_w, sum_format, stages
+        super().__init__({
+            "a": In(data.ArrayLayout(Float16, rows)),
+            "w": In(data.ArrayLayout(signed(bits_w), cols)),
+            "first": In(1),
+            "acc": Out(data.ArrayLayout(data.ArrayLayout(sum_format, cols), rows)),
+        })
+
+    @property
+    def latency(self) -> int:
+        """Cycles from operands to the sums that include them: registers, the conversion, the product, the loop."""
+        return 3 + self._stages
+
+    def elaborate(self, platform):
+        m = Module()
+        a, first = delay(m, self.a, 2, "a"), delay(m, self.first, 2, "first")
+        for c, code in enumerate(delay(m, self.w, 1, "w")):
+            weight = Signal(ConvertedWeight(self._bits_w), name=f"weight_{c}", reset_less=True)
+            m.d.sync += [weight[name].eq(value) for name, value in _convert(m, code).items()]
+            for r in range(len(a)):
+                loop = place(m, platform, f"loop_{r}_{c}", "fma", _Loop, self._bits_w, self._sum_format, stages=self._stages,
+                             converted=True)
+                m.d.comb += [loop.a.eq(a[r]), loop.w.eq(weight), loop.first.eq(first), self.acc[r][c].eq(loop.acc)]
+        return m
+
+
+def _convert(m, w) -> dict:
+    """An integer's fields of :class:`ConvertedWeight`."""
+    bits = len(w)
+    magnitude = Mux(w[-1], -w, w)[:bits]
+    exponent, significand = Signal(range(bits)), Signal(bits - 1)
+    for lead in range(bits):
+        with m.If(magnitude[lead]):
+            m.d.comb += [exponent.eq(lead), significand.eq((magnitude << bits - 1 - lead)[1:bits])]
+    return {"significand": significand, "exponent": exponent, "zero": ~magnitude.any(), "negative": w[-1]}
 
 
 def _keep(state, *names) -> dict:
