@@ -443,7 +443,7 @@ class _Results:
     def gives(self, valid, last):
         """Whether a beat is offered, and whether it is the job's last."""
         whole = self.parts > 1 or self.index == self.slots - 1 or last and self.left == 1
-        at_last = self.index == self.parts - 1
+        at_last = self.parts == 1 or self.index == self.parts - 1
         return valid and self.active and whole, last and self.left == 1 and at_last
 
     def ready(self, beats_ready, last):
