@@ -7,6 +7,7 @@ an engine does, whatever software writes and whenever. The memory answers as AXI
 """
 
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Array, Assert, Assume, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -17,6 +18,7 @@ from subbyte.hdl.axi_read import PAGE, ArrayReader, ReadArbiter
 from subbyte.hdl.axi_write import ArrayWriter
 from subbyte.tools.process import ToolError
 from subbyte.tools.toolchain import build_root
+from subbyte.tools.yosys import run_yosys
 from subbyte.top import accelerator, memory_accelerator
 from subbyte.top.accelerator import StreamAccelerator
 from subbyte.top.memory_accelerator import MemoryAccelerator
@@ -236,6 +238,15 @@ class BareSkid(accelerator.Skid):
         return m
 
 
+class OpenSkid(accelerator.Skid):
+    """Nothing stands between the two sides."""
+
+    def elaborate(self, platform):
+        m = Module()
+        wiring.connect(m, wiring.flipped(self.i), wiring.flipped(self.o))
+        return m
+
+
 FAULTS = {
     "page": [(axi_read, "burst_length", without_pages), (axi_write, "burst_length", without_pages)],
     "window": [(MemoryAccelerator, "_in_window", lambda self, beat: Const(1))],
@@ -261,3 +272,26 @@ def test_faults_are_found(fault, monkeypatch):
     made = Streams if fault == "skid" else Memory
     with pytest.raises(ToolError, match="proof did fail"):
         prove(made(), build_root() / "proof" / f"wrapper_{fault}", DEPTH)
+
+
+def check_paths(made):
+    """Raise ToolError if, with a real engine, a way without a register leads from an input to a `ready` or a `valid`."""
+    folder = build_root() / "proof" / f"paths_{made.__name__}"
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = made(TenderEngine(CONFIG), "tender", bus_bytes=BUS_BYTES)
+    (folder / "design.il").write_text(rtlil.convert(whole, name="design", emit_src=False))
+    behind = "%co*:-$dff,$dffe,$sdff,$sdffe,$sdffce,$mem_v2"
+    run_yosys(["read_rtlil design.il", "hierarchy -top design", "proc", "setattr -unset init */w:*", "flatten", "opt_clean",
+               "memory_collect",
+               f"select -assert-none i:* i:clk i:rst %u %d {behind} o:*valid o:*ready %u %i"], folder, "paths")
+
+
+@pytest.mark.parametrize("made", [MemoryAccelerator, StreamAccelerator])
+def test_no_path_from_bus_to_bus(made):
+    check_paths(made)
+
+
+def test_paths_are_found(monkeypatch):
+    monkeypatch.setattr(accelerator, "Skid", OpenSkid)
+    with pytest.raises(ToolError, match="selection is not empty"):
+        check_paths(StreamAccelerator)
