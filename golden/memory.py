@@ -75,15 +75,17 @@ class MemoryLayout:
 
     def fields(self, name: str) -> tuple[Field, ...]:
         """Fields of a stream's word in memory, before weights' codes become planes."""
-        config, carried = self.config, self.config.first_of_group
-        fields = [item for item in config.streams[name] if item.name not in ("last", "format")]
-        if name == "outputs":
-            return (fields[0],)
-        if name == "weights":
-            fields = [item for item in fields if item.name not in carried]
-        if name == "scales":
-            fields += [item for item in config.streams["weights"] if item.name in carried]
-        return tuple(fields)
+        return self._fields[name]
+
+    @cached_property
+    def _fields(self) -> Mapping[str, tuple[Field, ...]]:
+        streams, carried = self.config.streams, self.config.first_of_group
+        found = {name: [item for item in fields if item.name not in ("last", "format")] for name, fields in streams.items()}
+        found["outputs"] = found["outputs"][:1]
+        if carried:
+            found["scales"] += [item for item in found["weights"] if item.name in carried]
+            found["weights"] = [item for item in found["weights"] if item.name not in carried]
+        return {name: tuple(fields) for name, fields in found.items()}
 
     @cached_property
     def code_widths(self) -> Mapping[int, int]:

@@ -40,15 +40,14 @@ class Number:
         return np.dtype(f"float{self.width}") if self.kind == "float" else np.dtype(np.int64)
 
     def encode(self, values: np.ndarray, name: str) -> np.ndarray:
-        """Bit patterns, int64. Integers pass for floating-point numbers as their bits; negative ones are taken anywhere."""
+        """Bit patterns, integers. Integers pass for floating-point numbers as their bits; negative ones are taken anywhere."""
         values = np.asarray(values)
         if values.dtype.kind == "f":
             if self.kind != "float" or values.dtype != self.dtype:
                 wanted = f"integers or {self.dtype}" if self.kind == "float" else "integers"
                 raise TypeError(f"{name} must hold {wanted}, not {values.dtype}")
-            return values.view(f"u{self.width // 8}").astype(np.int64)
-        values = values.astype(np.int64)
-        if np.any((values >> self.width != 0) & (values >> (self.width - 1) != -1)):
+            return values.view(f"u{self.width // 8}")
+        if values.size and not (int(values.min()) >= -(1 << self.width - 1) and int(values.max()) < 1 << self.width):
             raise ValueError(f"{name} must fit {self.width} bits, not reach {values.min()} or {values.max()}")
         return values
 
@@ -127,8 +126,9 @@ class Field:
             check_names(self.name, values, self.element)
             bits = np.concatenate([member.encode(values[member.name], whole) for member in self.element], axis=-1)
         else:
-            numbers = self._number.encode(values, self.name).reshape(whole)
-            bits = (numbers[..., None] >> np.arange(self.width) & 1).astype(np.uint8)
+            narrow = np.dtype(f"u{1 << max((self.width - 1).bit_length() - 3, 0)}")  # the less memory, the faster
+            numbers = self._number.encode(values, self.name).reshape(whole).astype(narrow)
+            bits = (numbers[..., None] >> np.arange(self.width, dtype=narrow) & narrow.type(1)).astype(np.uint8)
         return bits.reshape(*lead, -1)
 
     def decode(self, bits: np.ndarray):

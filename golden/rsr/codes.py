@@ -26,8 +26,8 @@ from itertools import product
 import numpy as np
 
 __all__ = [
-    "KIND_CODES", "decode_byte", "fold", "folded_bits", "folded_digits", "pack_trits", "table_entries", "trits_of_bytes",
-    "unfold", "unpack_trits",
+    "KIND_CODES", "decode_byte", "fold", "folded_bits", "folded_digits", "numbers_of", "pack_trits", "table_entries",
+    "trits_of_bytes", "unfold", "unpack_trits",
 ]
 
 _KINDS = ((1, 1), (1, -1), (0, 1), (1, 0))
@@ -75,9 +75,9 @@ def pack_trits(trits: np.ndarray) -> np.ndarray:
     """Trits [..., n] to bytes uint8 [..., ceil(n / 5)]; missing trits are zero."""
     trits = np.asarray(trits)
     trits = np.pad(trits, [(0, 0)] * (trits.ndim - 1) + [(0, -trits.shape[-1] % 5)])
-    fives = np.moveaxis(trits.reshape(*trits.shape[:-1], -1, 5).astype(np.int64) + 1, -1, 0)
-    odd = np.arange(fives.shape[-1]) % 2
-    return _tables()[1][(odd, *fives)]
+    numbers = numbers_of(trits.reshape(*trits.shape[:-1], -1, 5)) + (3**5 - 1) // 2
+    odd = np.arange(numbers.shape[-1]) % 2
+    return _tables()[1].reshape(2, -1)[odd, numbers]
 
 
 def unpack_trits(codes: np.ndarray, count: int) -> np.ndarray:
@@ -99,10 +99,19 @@ def folded_bits(mu: int) -> int:
     return table_entries(mu).bit_length() + 1
 
 
+def numbers_of(trits: np.ndarray) -> np.ndarray:
+    """Trits [..., n] as numbers [...] in the narrowest type that is fast, the first trit counting most."""
+    trits = np.asarray(trits)
+    numbers = np.zeros(trits.shape[:-1], np.int16 if trits.shape[-1] < 10 else np.int64)
+    for index in range(trits.shape[-1]):
+        numbers *= 3
+        numbers += trits[..., index]
+    return numbers
+
+
 def fold(trits: np.ndarray) -> np.ndarray:
     """Trits [..., mu] to folded codes int64 [...]: ``|t|``, and above it the sign of t."""
-    mu = np.shape(trits)[-1]
-    t = np.asarray(trits, np.int64) @ 3 ** np.arange(mu - 1, -1, -1)
+    mu, t = np.shape(trits)[-1], numbers_of(trits).astype(np.int64)
     return np.abs(t) + (t < 0) * (1 << folded_bits(mu) - 1)
 
 

@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 
 import numpy as np
@@ -101,7 +102,7 @@ class RsrConfig(EngineConfig):
         """A sum, without its column's offset."""
         return signed(self.accumulator_bits)
 
-    @property
+    @cached_property
     def streams(self) -> Mapping[str, Sequence[Field]]:
         """Payload of each stream.
 

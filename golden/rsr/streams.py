@@ -15,7 +15,7 @@ import numpy as np
 from ..parameters import check_integer
 from ..streams import check_beats, last_of, pack_beats, unpack_beats
 from ..tiles import Order
-from .codes import fold, folded_digits, pack_trits, unfold, unpack_trits
+from .codes import fold, folded_digits, numbers_of, pack_trits, unfold, unpack_trits
 from .config import RsrConfig, check_weight
 from .quantizer import QuantizedActivations, QuantizedWeight, check_activations
 
@@ -36,9 +36,9 @@ def excess_of_terms(config: RsrConfig) -> np.ndarray:
 def column_offsets(qweight: QuantizedWeight, config: RsrConfig) -> np.ndarray:
     """What is added to each output's accumulator, int64 [N]: minus the excess of all its terms."""
     values = np.pad(qweight.values, ((0, 0), (0, -qweight.shape[1] % config.lanes)))
-    codes = fold(values.reshape(len(values), -1, config.term_weights))
-    sign_bit = (len(excess_of_terms(config)) - 1).bit_length()
-    return -excess_of_terms(config)[codes & (1 << sign_bit) - 1, codes >> sign_bit].sum(axis=1)
+    terms = numbers_of(values.reshape(len(values), -1, config.term_weights))
+    positive, negative = excess_of_terms(config).T
+    return -np.concatenate([negative[:0:-1], positive])[terms + (len(positive) - 1)].sum(axis=1)
 
 
 def pack(qweight: QuantizedWeight, config: RsrConfig, m_tiles: int = 1, order: Order = "n_outer") -> dict[str, np.ndarray]:
@@ -51,7 +51,9 @@ def pack(qweight: QuantizedWeight, config: RsrConfig, m_tiles: int = 1, order: O
     flat = trits.reshape(tiles.n_tiles, config.cols, -1, config.lanes).transpose(0, 2, 1, 3)
     flat = flat.reshape(*flat.shape[:2], -1)
     codes = pack_trits(flat) if config.has_trit_bytes else fold(flat.reshape(*flat.shape[:2], -1, config.mu))
-    weights = [pack_beats(config.streams["weights"], codes=tile, last=last_of(len(tile))) for tile in codes]
+    beats = codes.shape[1]
+    weights = pack_beats(config.streams["weights"], codes=codes.reshape(-1, codes.shape[2]), last=last_of(beats, len(codes)))
+    weights = weights.reshape(len(codes), beats, -1)
     fields = config.streams["constants"]
     half = 1 << config.accumulator_bits - 1
     offsets = (column_offsets(qweight, config) + half) % (2 * half) - half  # sums are modulo that, too
