@@ -5,7 +5,9 @@
 //   r ADDRESS              read a register               -> value
 //   w ADDRESS VALUE        write one                     -> ok
 //   u ADDRESS MASK LIMIT   read it until a bit of MASK is set, at most LIMIT cycles -> value
+//   p CYCLES               let them pass                 -> 0
 //   c                      cycles since reset            -> value
+//   t                      processor time so far         -> microseconds
 // Arguments: file of the DRAM's bytes, which its owner maps too; latency of a read in cycles; bytes a cycle, 0: a beat; seed.
 // The DRAM answers in order: the first beat of a burst `latency` cycles after its address, further ones at its bandwidth, which
 // writes share with reads.
@@ -19,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <deque>
 #include <memory>
 
@@ -210,8 +213,13 @@ int main(int count, char** arguments) {
             std::printf("%" PRIu32 "\n", machine.read(address));
         } else if (std::sscanf(line, "u %" SCNu32 " %" SCNu32 " %" SCNu64, &address, &value, &limit) == 3) {
             std::printf("%" PRIu32 "\n", machine.until(address, value, limit));
+        } else if (std::sscanf(line, "p %" SCNu32, &value) == 1) {
+            machine.pass(static_cast<int>(value));
+            std::printf("0\n");
         } else if (line[0] == 'c') {
             std::printf("%" PRIu64 "\n", machine.cycle());
+        } else if (line[0] == 't') {
+            std::printf("%.0f\n", 1e6 * std::clock() / CLOCKS_PER_SEC);
         } else {
             fail("unknown command");
         }

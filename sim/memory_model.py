@@ -2,28 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """An accelerator's memory form, Verilated, in front of a DRAM of given latency and bandwidth: a backend for `host`."""
 
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from ..host.accelerator import Backend
-from ..tools.toolchain import Failed, build_root
+from ..host.memory_backend import MemoryBackend
+from ..tools.toolchain import build_root
 from ..top import emit
 from ..top.memory_accelerator import MemoryAccelerator
 from ..top.registers import register_map
 from .cocotb_run import resolve_seed
+from .commanded import CommandedModel
 from .verilate import build
 
 __all__ = ["SimulatedAccelerator"]
 
 _DRIVER = "memory_driver.cpp"
 _LIMIT = 20_000_000
-"""Cycles that a driver waits at a time."""
+"""Cycles that a driver waits at most."""
+_IDLE = 100
+"""Cycles from one look to the next."""
 
 
-class SimulatedAccelerator(Backend):
+class SimulatedAccelerator(MemoryBackend):
     """A compiled accelerator and its memory; a process of its own, which ends with :meth:`close`.
 
     Parameters
@@ -51,9 +53,8 @@ class SimulatedAccelerator(Backend):
         self._file = tempfile.NamedTemporaryFile(dir=build_root(), suffix=".memory")
         self._file.truncate(size)
         self.memory = np.memmap(self._file.name, np.uint8, "r+")
-        self._process = subprocess.Popen(
-            [self.folder / "model", self._file.name, str(latency), str(bandwidth), str(resolve_seed(seed) % (2**31 - 1) + 1)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._model = CommandedModel(self.folder / "model", self._file.name, latency, bandwidth,
+                                     resolve_seed(seed) % (2**31 - 1) + 1)
 
     def __enter__(self):
         return self
@@ -63,19 +64,11 @@ class SimulatedAccelerator(Backend):
 
     def close(self):
         """End the process; the memory is gone."""
-        self._process.communicate()
+        self._model.close()
         self._file.close()
 
-    def _ask(self, command):
-        to_model, from_model = self._process.stdin, self._process.stdout
-        if to_model is None or from_model is None:
-            raise Failed("the simulated accelerator was closed")
-        to_model.write(command + "\n")
-        to_model.flush()
-        answer = from_model.readline()
-        if not answer.strip().isdigit():
-            raise Failed(f"the simulated accelerator must answer {command!r}, not {answer.strip() or 'end'!r}")
-        return int(answer)
+    def _ask(self, *commands):
+        return int(self._model.ask(*commands))
 
     def read(self, address):
         return self._ask(f"r {address}")
@@ -83,10 +76,21 @@ class SimulatedAccelerator(Backend):
     def write(self, address, value):
         self._ask(f"w {address} {value}")
 
+    def write_all(self, values):
+        self._ask(*(f"w {address} {value}" for address, value in values.items()))
+
     def wait(self, address, mask):
         return self._ask(f"u {address} {mask} {_LIMIT}")
+
+    def idle(self):
+        self._ask(f"p {_IDLE}")
 
     @property
     def cycle(self):
         """Cycles since reset."""
         return self._ask("c")
+
+    @property
+    def seconds(self):
+        """Processor time that the model has taken."""
+        return self._ask("t") / 1e6

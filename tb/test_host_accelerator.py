@@ -1,8 +1,10 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The driver, on the Verilated accelerator in front of a simulated DRAM and on a device mapped from files; its figures."""
+"""The driver, on the Verilated accelerator in front of a simulated DRAM, on a device mapped from files, on a serial line."""
 
 import threading
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ import pytest
 from subbyte.explore import NAMED, Machine, cost_of
 from subbyte.golden.job_cycles import Surroundings, job_cycles
 from subbyte.golden.memory import MemoryLayout
-from subbyte.host import Accelerator, AcceleratorError, MappedDevice
+from subbyte.host import Accelerator, AcceleratorError, MappedDevice, SerialDevice
 from subbyte.schemes import engines, scheme
 from subbyte.sim.memory_model import SimulatedAccelerator
+from subbyte.sim.serial_line import SimulatedLine
 from subbyte.tb.test_job_cycles import Watched
 from subbyte.tb.test_memory_accelerator import flat_outputs, small_config
 from subbyte.top.registers import MagicId, register_map
@@ -111,24 +114,62 @@ def test_mapped_device(tmp_path):
         Accelerator(backend)
 
 
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name == "tender" else pytest.mark.long) for name in engines()])
+def test_serial_device(name):
+    """The bare engine over a line, bit by bit: products of any size to the bit; a device that is another, or none."""
+    found, config, rng = scheme(name), small_config(name), np.random.default_rng(1)
+    with SimulatedLine(found, config) as line:
+        backend = SerialDevice(line, line.ports, scheme=found, config=config)
+        driver = Accelerator(backend)
+        assert driver.info() == {
+            "scheme": name, "protocol": 1, "identity": f"{line.ports.identity:08x}", "rows": config.rows, "cols": config.cols,
+            "lanes": config.lanes, "drain": config.drain, "largest_k": config.largest_k}
+        shapes = (1, 1, 1), (config.rows + 1, 2 * config.cols + 1, min(3 * config.lanes + 1, config.largest_k))
+        several = [operands(found, config, rng, *shape) for shape in shapes]
+        for (x, qweight), y in zip(several, driver.matmul_all(several), strict=True):
+            assert y.tobytes() == found.product(x, qweight, config).y.tobytes()
+        words = [stream for pair in several for stream in driver.pack(*pair).parts.values()]
+        assert driver.counters()["bytes_sent"] >= sum(len(stream) * (1 + stream.shape[1]) for stream in words)
+        spoilt = driver.pack(*several[1])
+        spoilt.parts["weights"] = np.concatenate([spoilt.parts["weights"][:1], spoilt.parts["weights"]])
+        with pytest.raises(AcceleratorError, match="K_MISMATCH: weights and activations disagree") as caught:
+            driver.run([spoilt])
+        assert "K_MISMATCH" in caught.value.causes
+        assert driver.matmul(*several[0]).tobytes() == found.product(*several[0], config).y.tobytes()
+        line.write(line.ports.word("weights", 0) * (line.ports.credits("weights") + 2))
+        with pytest.raises(AcceleratorError, match="took a word of weights that was not sent|OVERRUN: the line lost bytes"):
+            driver.matmul(*several[0])
+        with pytest.raises(AcceleratorError, match="must have protocol 1 and identity"):
+            Accelerator(SerialDevice(line, replace(line.ports, buffer_bytes=4096), scheme=found, config=config))
+        with pytest.raises(AcceleratorError, match="ports must be streams of"):
+            other = next(other for other in engines() if other != name)
+            Accelerator(SerialDevice(line, line.ports, scheme=scheme(other), config=small_config(other)))
+        line.send_break = lambda duration: None  # nobody hears it
+        with pytest.raises(AcceleratorError, match="the device is silent"):
+            driver.reset()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", engines())
 def test_seven_layers(name):
-    """SmolLM2's layers at 8 tokens, queued, 100 cycles of latency: 95 % of what engine and bus allow, both predicted."""
+    """SmolLM2's layers at 8 tokens, queued, 100 cycles of latency: 95 % of what engine and bus allow, both predicted; what the
+    driver's Python takes beside the model's process."""
     found, rng = scheme(name), np.random.default_rng(1)
     parameters, around = found.accelerator
     config = found.Config(**parameters)
     with Watched(found, config, latency=100, size=1 << 24, **around) as backend:
         driver = Accelerator(backend)
         several = [operands(found, config, rng, 8, *shape) for shape in SMOLLM2.values()]
-        packed = [driver.pack(*pair) for pair in several]
         driver.reset()
         backend.starts = ()
+        packed = [driver.pack(*pair) for pair in several]
         results = driver.run(packed)
         counts = driver.counters()
         starts = [start - backend.starts[0] for start in backend.starts]
         driver.reset()
-        driver.run(packed[-1:])
+        simulated, python = backend.seconds, time.process_time()
+        driver.matmul(*several[-1])
+        simulated, python = backend.seconds - simulated, time.process_time() - python
         alone = driver.counters()["cycles"]
     engine = bus = 0
     for (x, qweight), job, y in zip(several, packed, results, strict=True):
@@ -145,5 +186,7 @@ def test_seven_layers(name):
     if name != "tender":  # the beats of its groups follow the activations
         assert abs(planned / alone - 1) < 0.02, (planned, alone)
     share = max(engine, bus) / counts["cycles"]
-    print(f"{name}: engine {engine}, bus {bus}, measured {counts['cycles']} cycles: {100 * share:.1f} %")
+    print(f"{name}: engine {engine}, bus {bus}, measured {counts['cycles']} cycles: {share:.1%}; "
+          f"processor time of a layer: model {simulated:.2f} s, Python {python:.3f} s, {python / simulated:.1%} of it")
     assert share >= 0.95
+    assert python < 0.1 * simulated
