@@ -111,7 +111,7 @@ class SerialDevice(Backend):
         session.status = None
         session.ask_status()
         self._demand(lambda: session.status is not None)
-        raised = [name for name, value in session.status.items() if value]
+        raised = [name for name, value in (session.status or {}).items() if value]
         session.clear_errors()
         if causes := [name.upper() for name in raised if name in _HALTING]:
             self.reset()
