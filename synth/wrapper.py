@@ -1,25 +1,32 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What stands around an engine in its default accelerator, in gate equivalents: `python -m subbyte.synth.wrapper SCHEME...`.
+"""What stands around an engine in its default accelerator, beside the engine: `python -m subbyte.synth.wrapper [SCHEME...]`.
 
-Everything but the engine and the memories (buffers, queues) is mapped, flattened, to the project's own library.
+Both are mapped to the project's own library, memories (buffers, queues) left aside: what is around as one netlist, the engine
+module by module, so that a cell of its array is mapped once and counted as often as it stands there.
 """
 
 import re
 import sys
+from collections.abc import Sequence
 
-from ..schemes import scheme
+from ..schemes import engines, scheme
 from ..tools.toolchain import build_root, prepare_environment
 from ..tools.yosys import run_yosys
 from ..top import emit
 from ..top.memory_accelerator import MemoryAccelerator
 from .generic import FILE, liberty_text
 
-__all__ = ["main", "wrapper_area"]
+__all__ = ["LARGEST_SHARE", "main", "wrapper_area"]
+
+LARGEST_SHARE = 0.15
+"""Above it :func:`main` fails."""
+_MAPPING = ("memory -nomap", "opt_clean", "techmap", "opt -fast", f"dfflibmap -liberty {FILE}", f"abc -liberty {FILE}",
+            "opt_clean")
 
 
-def wrapper_area(name: str) -> float:
-    """Gate equivalents of the default accelerator of a scheme without its engine and memories."""
+def wrapper_area(name: str) -> tuple[float, float]:
+    """Gate equivalents around the engine of a scheme's default accelerator, and of the engine."""
     found, top = scheme(name), f"{name}_accelerator"
     engine, around = found.accelerator
     accelerator = MemoryAccelerator(found.part("engine").make(found.Config(**engine)), name, **around)
@@ -27,20 +34,27 @@ def wrapper_area(name: str) -> float:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "design.v").write_text(emit.to_verilog(accelerator, top))
     (folder / FILE).write_text(liberty_text())
-    # Memories stay cells that nothing maps, and so does the engine, whose own cells go.
-    run_yosys([
-        "read_verilog design.v", f"hierarchy -top {top}", f"blackbox {top}.engine", f"delete {top}__*", "proc", "flatten",
-        "opt", "memory -nomap", "opt_clean", "techmap", "opt -fast", f"dfflibmap -liberty {FILE}",
-        f"abc -liberty {FILE}", "opt_clean", f"tee -o area.txt stat -liberty {FILE}"], folder, "wrapper")
-    return float(re.findall(r"Chip area for module .*: ([\d.]+)", (folder / "area.txt").read_text())[-1])
+    # The engine stays a cell that nothing maps, and its own cells go.
+    outer = [f"hierarchy -top {top}", f"blackbox {top}.engine", f"delete {top}__*", "proc", "flatten", "opt"]
+    return (_area(folder, "around", outer, f"module '?\\\\{top}'?"),
+            _area(folder, "engine", [f"hierarchy -top {top}.engine", "proc", "opt"], "top module .*"))
 
 
-def main(names: list[str]) -> int:
-    """Print the area for each scheme; returns the exit code."""
+def _area(folder, name, steps, what):
+    run_yosys(["read_verilog design.v", *steps, *_MAPPING, f"tee -o {name}.txt stat -liberty {FILE}"], folder, name)
+    return float(re.findall(rf"Chip area for {what}: ([\d.]+)", (folder / f"{name}.txt").read_text())[-1])
+
+
+def main(names: Sequence[str]) -> int:
+    """Print a table; returns the exit code, 1 if a share is above :data:`LARGEST_SHARE`."""
     prepare_environment()
-    for name in names:
-        print(f"{name}: {wrapper_area(name):,.0f} GE around the engine, memories aside", flush=True)
-    return 0
+    print("| scheme | around, GE | engine, GE | share |\n|---|---|---|---|")
+    largest = 0.0
+    for name in names or engines():
+        around, engine = wrapper_area(name)
+        largest = max(largest, around / engine)
+        print(f"| {name} | {around:,.0f} | {engine:,.0f} | {around / engine:.1%} |", flush=True)
+    return int(largest > LARGEST_SHARE)
 
 
 if __name__ == "__main__":
