@@ -25,8 +25,8 @@ __all__ = ["BcqElement", "BcqPE", "Keys", "KeyDecoder", "TableEdge", "entries_of
 
 
 def entries_of(mu: int) -> list[tuple[int, ...]]:
-    """Signs of the activations in each entry of a half table, by the low ``mu - 1`` bits of a key whose top bit is 0."""
-    return [tuple(-1 if sign == 0 else 1 for sign in (*reversed(low), 0)) for low in product((0, 1), repeat=mu - 1)]
+    """Signs of the activations in each entry of a half table, by the low ``mu - 1`` bits of a key whose top bit is 1."""
+    return [tuple(-1 if sign == 0 else 1 for sign in (*reversed(low), 1)) for low in product((0, 1), repeat=mu - 1)]
 
 
 class Keys(data.StructLayout):
@@ -78,23 +78,25 @@ class TableEdge(wiring.Component):
         return m
 
     def _make_table(self, m, number, activations):
-        """In two ranks: signed sums of the low two and of the rest, then of both."""
+        """In two ranks: sums and differences of the low one or two and of the rest, then of both; no number is negated."""
         config, bits = self.config, self.config.aligned_bits + 1
         activations += [0] * (config.mu - len(activations))
-        sums = {}
-        for name, members in (("low", activations[:2]), ("high", activations[2:])):
-            for signs in product((-1, 1), repeat=len(members)):
+        half, sums = config.mu // 2 + config.mu % 2, {}
+        for name, (first, *second) in (("low", activations[:half]), ("high", reversed(activations[half:]))):
+            for sign in (1, -1)[: 1 + len(second)]:
                 total = Signal(signed(bits), name=f"{name}_{number}_{len(sums)}", reset_less=True)
-                m.d.sync += total.eq(sum(a if sign > 0 else -a for sign, a in zip(signs, members, strict=True)))
-                sums[name, signs] = total
+                m.d.sync += total.eq(first if not second else first + second[0] if sign > 0 else first - second[0])
+                sums[name, sign] = total
         for index, signs in enumerate(entries_of(config.mu)):
-            m.d.sync += self.tables[number][index].eq(sums["low", signs[:2]] + sums["high", signs[2:]])
+            low = sums["low", signs[0] * signs[1] if half == 2 else 1]
+            high = sums["high", signs[2] if config.mu == 4 else 1]
+            m.d.sync += self.tables[number][index].eq(high + low if signs[0] > 0 else high - low)
 
 
 class KeyDecoder(wiring.Component):
     """Decodes a column's plane, ``mu`` bits a table, and counts the negated reads of a pass: what ones' complements lack.
 
-    A key's bit t belongs to activation t, 1 is plus. With the top bit 0 it names an entry; with 1 its complement does, negated.
+    A key's bit t belongs to activation t, 1 is plus. With the top bit 1 it names an entry; with 0 its complement does, negated.
 
     * Latency: ``EDGE_STAGES`` cycles from ``plane`` to ``keys``. Throughput: ``lanes`` bits a cycle.
 
@@ -129,9 +131,9 @@ class KeyDecoder(wiring.Component):
         decoded, mu = Signal(self.keys.shape()), self.config.mu
         for number in range(self.config.tables):
             bits = self.plane[number * mu : (number + 1) * mu]
-            key = Cat(bits, 0 if len(bits) < mu else ())
-            low = Signal(mu - 1, name=f"low_{number}")
-            m.d.comb += [low.eq(key[:-1] ^ key[-1].replicate(mu - 1)), decoded[number].negate.eq(key[-1] & self.valid)]
+            key = Cat(bits, 1 if len(bits) < mu else ())
+            minus, low = ~key[-1], Signal(mu - 1, name=f"low_{number}")
+            m.d.comb += [low.eq(key[:-1] ^ minus.replicate(mu - 1)), decoded[number].negate.eq(minus & self.valid)]
             m.d.comb += decoded[number].select.eq(Cat((low == entry) & self.valid for entry in range(1 << mu - 1)))
         m.d.comb += self.keys.eq(delay(m, decoded, EDGE_STAGES, "keys"))
         count = delay(m, sum(key.negate for key in self.keys), 1, "count")
