@@ -20,7 +20,7 @@ __all__ = ["losses", "main"]
 
 LIMIT = 2e-4
 """Of a layer's error, that which widths are looked for."""
-_GUARDS = range(2, 14)
+_GUARDS = range(3, 14)
 _FORMAT = "bcq4-uniform"
 
 

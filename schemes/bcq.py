@@ -34,7 +34,7 @@ class Bcq(Scheme):
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "mu": 3, "group_size": 32, "scale_digits": 24, "planes": 9},
         {"rows": 2, "cols": 2, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256, "drain": 1},
         {"rows": 3, "cols": 2, "lanes": 16, "group_size": 64, "drain": 1, "form": "uniform", "planes": 4,
-         "dequantizers": 2},
+         "dequantizers": 2, "readers": 1},
     )
     fits = {
         "smallest": {"rows": 1, "cols": 1, "lanes": 4, "drain": 1, "group_size": 32, "max_k": 2048},
@@ -131,8 +131,8 @@ class Bcq(Scheme):
         def part(name, kind, title, make, macs=lambda config: {}, size=lanes, breakdown=None, released=False):
             return Part(name, kind, title, make, {f"bcq_{name}": {}}, macs, size, breakdown or {}, released)
 
-        array = {"*_element": "PE array", "*_ones": "dequantization", "*_row": "edge logic", "*_keys": "edge logic",
-                 "*_dequant": "dequantization"}
+        array = {"*_element": "PE array", "*_ones": "dequantization", "*_dequant*": "dequantization",
+                 **dict.fromkeys(("*_row", "*_copy", "*_keys"), "edge logic")}
         of_pe = planes(lambda config: config.lanes)
         of_array = planes(lambda config: config.rows * config.cols * config.lanes)
         return (

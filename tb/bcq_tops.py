@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Signal, Value
 from amaranth.lib.wiring import In
 
 from ..hdl.pipeline import delay
-from ..top.bcq import CAPTURE, BcqCore, BcqEngine
+from ..top.bcq import BcqCore, BcqEngine
 
 __all__ = ["BcqFault", "FaultyEngine"]
 
@@ -38,7 +38,8 @@ class _FaultyCore(BcqCore):
 
     def _keep_facts(self, m, rows):
         facts = super()._keep_facts(m, rows)
-        capture = delay(m, self.step.valid & self.step.last[self.config.timing.scaled], CAPTURE, "fault_capture", reset=True)
+        end = self.step.valid & self.step.last[self.config.timing.scaled]
+        capture = delay(m, end, self.config.capture_stages, "fault_capture", reset=True)
         told, before = Signal.like(facts), Signal.like(facts, name="before")
         with m.If(capture):
             m.d.sync += before.eq(facts)

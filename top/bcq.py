@@ -13,20 +13,17 @@ from ..dequant.sum_output import FixedSumOutput
 from ..dequant.visits import Visits, relay, shares
 from ..golden.alignment import EXPONENT_BITS
 from ..golden.bcq import BcqConfig
-from ..golden.bcq.config import EDGE_STAGES, MAC_STAGES, READ_STAGE, SUM_STAGES
+from ..golden.bcq.config import READ_STAGE, SUM_STAGES
 from ..golden.bcq.quantizer import SCALE_RANGE
 from ..hdl.pipeline import delay
 from ..hdl.place import place
 from ..hdl.saved_carry import resolve
-from ..pe.bcq import BcqElement, KeyDecoder, TableEdge
+from ..pe.bcq import BcqElement, KeyDecoder, TableCopy, TableEdge
 from .core import Core
 from .engine import Engine
 from .row_errors import tell_row_errors
 
 __all__ = ["BcqCore", "BcqEngine"]
-
-CAPTURE = EDGE_STAGES + MAC_STAGES
-"""Cycles from a pass's last beat to the capture of its sums; the first row is visited a cycle later."""
 
 
 class BcqCore(Core):
@@ -44,7 +41,7 @@ class BcqCore(Core):
     @property
     def latency(self) -> int:
         """The pass's sum, its capture, the dequantizer."""
-        return CAPTURE + 1 + PlaneDequantizer.LATENCY
+        return self.config.capture_stages + 1 + PlaneDequantizer.LATENCY
 
     @property
     def interval(self) -> int:
@@ -92,12 +89,13 @@ class BcqCore(Core):
         m = Module()
         config, step = self.config, self.step
         starts = step.valid & step.first["pass"]
-        first = delay(m, starts, EDGE_STAGES, "first", reset=True)
-        twice = delay(m, starts & ~step.first["group"], EDGE_STAGES, "twice", reset=True) if config.merges else None
-        captures = delay(m, step.valid & step.last[config.timing.scaled], CAPTURE - 1, "captures", reset=True)
+        first = delay(m, starts, config.edge_stages, "first", reset=True)
+        twice = delay(m, starts & ~step.first["group"], config.edge_stages, "twice", reset=True) if config.merges else None
+        captures = delay(m, step.valid & step.last[config.timing.scaled], config.capture_stages - 1, "captures", reset=True)
         capture = delay(m, captures, 1, "capture", reset=True)
         rows = self._place_rows(m, platform, starts)
         facts = self._keep_facts(m, rows)
+        copies = self._copy_tables(m, platform, rows)
         columns = [self._place_keys(m, platform, c, first, twice, captures) for c in range(config.cols)]
         for part in shares(config.rows, config.dequantizers):
             m.submodules[f"visits_{part.start}"] = visits = Visits(len(part), READ_STAGE)
@@ -109,13 +107,13 @@ class BcqCore(Core):
             if part.start == 0:
                 m.d.comb += self.done.eq(
                     delay(m, visits.visit & facts.ends_tile, PlaneDequantizer.LATENCY, "done", reset=True))
-            row_sum = self._sum_rows(m, platform, part, rows, first, captures) if config.merges else None
+            row_sum = self._sum_rows(m, platform, part, copies[0], first, captures) if config.merges else None
             for c, keys in enumerate(columns):
                 above = 0
                 for r in reversed(part):
                     element = place(m, platform, f"element_{r}_{c}", "element", BcqElement, config)
                     m.d.comb += [
-                        element.tables.eq(rows[r].tables),
+                        element.tables.eq(copies[c // config.readers][r]),
                         element.keys.eq(keys.keys),
                         element.first.eq(first),
                         *([element.twice.eq(twice)] if config.merges else []),
@@ -140,14 +138,27 @@ class BcqCore(Core):
                                  self.results[r][c].exponent.eq(visits.finished[i])]
         return m
 
-    def _sum_rows(self, m, platform, part, rows, first, capture):
+    def _copy_tables(self, m, platform, rows):
+        """The rows' tables, for each ``readers`` columns anew."""
+        if self.config.copies == 1:
+            return [[row.tables for row in rows]]
+        copies = []
+        for i in range(self.config.copies):
+            copies.append([])
+            for r, row in enumerate(rows):
+                copy = place(m, platform, f"copy_{r}_{i}", "copy", TableCopy, self.config)
+                m.d.comb += copy.tables.eq(row.tables)
+                copies[-1].append(copy.copied)
+        return copies
+
+    def _sum_rows(self, m, platform, part, tables, first, capture):
         """The sum of activations of the row visited a cycle ago: of entries that are all plus."""
-        valid = delay(m, self.step.valid, EDGE_STAGES, f"read_{part.start}", reset=True)
+        valid = delay(m, self.step.valid, self.config.edge_stages, f"read_{part.start}", reset=True)
         above, config = 0, replace(self.config, form="planes")
         for r in reversed(part):
             element = place(m, platform, f"ones_{r}", "ones", BcqElement, config)
             m.d.comb += [
-                element.tables.eq(rows[r].tables),
+                element.tables.eq(tables[r]),
                 *(key.select[-1].eq(valid) for key in element.keys),
                 element.first.eq(first),
                 element.capture.eq(capture),
@@ -201,7 +212,7 @@ class BcqCore(Core):
                                     & (1 if self.config.merges else self.step.index["pass"] == 0)),
                 left.ends_tile.eq(self.step.last.tile),
             ]
-        return relay(m, left, end, CAPTURE, self.interval)
+        return relay(m, left, end, self.config.capture_stages, self.interval)
 
 
 class BcqEngine(Engine):

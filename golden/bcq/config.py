@@ -78,6 +78,8 @@ class BcqConfig(EngineConfig):
         offset for each group.
     dequantizers : 1 or 2
         A column has; each serves as many of its rows.
+    readers : int
+        Most columns that read one copy of a row's tables. If there are several copies, they are registers behind the tables.
     output_stages : 3 to 26
         Pipeline stages of the output scaler.
     """
@@ -89,18 +91,19 @@ class BcqConfig(EngineConfig):
     group_size: int = 128
     planes: int = 5
     scale_digits: int = 11
-    guard_bits: int = 4
+    guard_bits: int = 5
     output: str = "float32"
     drain: int = 4
     max_k: int = 16384
     form: str = "planes"
     dequantizers: int = 1
+    readers: int = 64
     output_stages: int = 4
 
     tile_flags = ("nonfinite",)
 
     def __post_init__(self) -> None:
-        for name in ("rows", "cols", "lanes", "drain", "max_k"):
+        for name in ("rows", "cols", "lanes", "drain", "max_k", "readers"):
             check_integer(name, getattr(self, name), 1)
         for name, low, high in (("mu", 2, 4), ("planes", 1, MAX_BITS + 1), ("scale_digits", 8, 24), ("guard_bits", 0, 13),
                                 ("dequantizers", 1, 2), ("output_stages", 3, 26)):
@@ -126,6 +129,21 @@ class BcqConfig(EngineConfig):
     def tables(self) -> int:
         """Tables of a beat; the last one may be of fewer activations."""
         return ceil(self.lanes / self.mu)
+
+    @property
+    def copies(self) -> int:
+        """Of a row's tables."""
+        return ceil(self.cols / self.readers)
+
+    @property
+    def edge_stages(self) -> int:
+        """Cycles from a beat to the tables that elements read."""
+        return EDGE_STAGES + (self.copies > 1)
+
+    @property
+    def capture_stages(self) -> int:
+        """Cycles from a pass's last beat to the capture of its sums; the first row's turn is a cycle later."""
+        return self.edge_stages + MAC_STAGES
 
     @property
     def group_beats(self) -> int:
@@ -239,7 +257,7 @@ class BcqConfig(EngineConfig):
         """
         return Timing(
             interval=max(ceil(self.rows / self.dequantizers), SUM_STAGES - READ_STAGE + 1),
-            result=EDGE_STAGES + MAC_STAGES + 1 + SUM_STAGES + 2,
+            result=self.capture_stages + 1 + SUM_STAGES + 2,
             output=conversion_stages(self.sum_bits) + self.output_stages,
             drain_beats=self.drain_beats,
             scaled="group" if self.merges else "pass",
