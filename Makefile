@@ -35,7 +35,7 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long formal netlist mutate mutate-check verilog soc lint model bench perplexity quantizers area area-check fpga report figures docs clean tools
+.PHONY: help demo test test-long formal netlist mutate mutate-check verilog soc lint model bench perplexity quantizers widths area area-check fpga report figures docs clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -87,6 +87,9 @@ perplexity: tools $(INSTALLED)  ## compare perplexities with recorded ones: TEXT
 
 quantizers: tools $(INSTALLED)  ## compare quantizers of binary codes with uniform weights: TEXT=wikitext2-test.txt (QUANTIZERS=--help)
 	@$(RUN) subbyte.cli.quantizers $(TEXT) $(QUANTIZERS)
+
+widths: tools $(INSTALLED)  ## what bcq's arithmetic loses on all layers of SmolLM2, by the width of its aligned activations
+	@$(RUN) subbyte.cli.widths
 
 area: tools $(INSTALLED)  ## what every design costs, in gate equivalents (LIBERTY="FILE..." in um2 of a cell library)
 	@$(RUN) subbyte.cli area $(foreach file,$(LIBERTY),--liberty $(file)) --json build/area.json

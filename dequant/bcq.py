@@ -1,56 +1,61 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A column's dequantizer of bcq: a plane's sum a cycle, all rows in turn; and its output unit."""
+"""A column's dequantizer of bcq: the sum of a plane, or of a group, a cycle, its rows in turn."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.alignment import EXPONENT_BITS
 from ..golden.bcq import BcqConfig
-from ..golden.bcq.config import PRODUCT_STAGES, SCALE_EXPONENT_BITS
-from ..hdl.adders import add_chunks, ripple_chunks
+from ..golden.bcq.config import PRODUCT_STAGES, READ_STAGE, SCALE_EXPONENT_BITS, SUM_STAGES
+from ..golden.bcq.quantizer import SCALE_RANGE
+from ..hdl.adders import add_chunks, ripple_chunks, split_add
 from ..hdl.bit_heap import BitHeap, Term, least_budget
-from ..hdl.floating import Float32, FloatAccumulate
 from ..hdl.pipeline import delay
 from ..hdl.saved_carry import chain_bits, resolve
 from ..hdl.selection import one_hot_select
+from .visits import repeat
 
 __all__ = ["PlaneDequantizer"]
 
 
 class PlaneDequantizer(wiring.Component):
-    """Multiplies a column's plane sums by their scale and adds them over planes and groups in binary32, one row a cycle.
+    """Multiplies sums of a column by their scale and adds them over planes and groups in fixed point, one row a cycle.
 
-    * Latency: :meth:`latency_of` the config from ``visit`` to ``results``. Throughput: one row a cycle.
-    * Rounding: once a plane and group, to nearest even (:class:`~subbyte.hdl.floating.FloatAccumulate`).
+    * Latency: ``LATENCY`` cycles from a row's turn to ``results``. Throughput: one row a cycle; a row again after
+      ``SUM_STAGES - READ_STAGE + 1`` cycles.
+    * Rounding: towards minus infinity to the running exponent.
+
+    Parameters
+    ----------
+    rows : int
+        That it serves, of those of the column.
 
     Members
     -------
     chain : In
-        ``below`` of the column's first element.
+        ``below`` of the first of their elements.
     negations : In
         Of the column's keys.
     significand : In(signed(scale_digits + 1))
     offset, row_sum : In
-        Where planes merge: what is multiplied by the sum of the row's activations, and that, a cycle after the visit.
+        Where planes merge: what is multiplied by the sum of the row's activations, and that, a cycle after the row's turn.
     scale_exponent : In(4)
     starts_tile, ends_tile : In(1)
-        The pass is the first, the last one of its tile; from the first visit on until after the last one, as the scale is.
-    visit : In(rows)
-        Whose turn it is, one-hot or none.
-    row_exponent : In(5)
-        Of the row that is visited.
-    results : Out(ArrayLayout(Float32, rows))
+        The pass is the first, the last one of its tile; as long as rows have their turn, as the scale is.
+    begin : In(1)
+        It is the first row's turn; the others follow. One bit, so that little reaches all columns.
+    lower, rise : In(5)
+        Of :class:`~subbyte.dequant.visits.Visits`.
+    results : Out(ArrayLayout(signed(sum_bits), rows))
         Sums of the last finished tile.
     """
 
-    @staticmethod
-    def latency_of(config: BcqConfig) -> int:
-        """Cycles from a visit to its result: the product, the sum, a register."""
-        return PRODUCT_STAGES + config.sum_stages + 1
+    LATENCY = SUM_STAGES + 2
 
-    def __init__(self, config: BcqConfig):
-        self.config = config
+    def __init__(self, config: BcqConfig, rows: int):
+        self.config, self.rows = config, rows
         super().__init__({
             "chain": In(chain_bits(config.accumulator_bits)),
             "negations": In(range(config.most_negations + 1)),
@@ -59,34 +64,36 @@ class PlaneDequantizer(wiring.Component):
             "scale_exponent": In(SCALE_EXPONENT_BITS),
             "starts_tile": In(1),
             "ends_tile": In(1),
-            "visit": In(config.rows),
-            "row_exponent": In(5),
-            "results": Out(data.ArrayLayout(Float32, config.rows)),
+            "begin": In(1),
+            "lower": In(EXPONENT_BITS),
+            "rise": In(EXPONENT_BITS),
+            "results": Out(data.ArrayLayout(signed(config.sum_bits), rows)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        m.submodules.adder = adder = FloatAccumulate(
-            config.product_bits, exponent_max=config.largest_exponent, bias=config.exponent_bias, operands=config.max_visits,
-            stages=config.sum_stages)
-        visit = delay(m, self.visit, PRODUCT_STAGES, "visit", reset=True)
-        starts, ends = (delay(m, value, PRODUCT_STAGES, name) for name, value in
-                        (("starts", self.starts_tile), ("ends", self.ends_tile)))
-        sums, results = (Signal(data.ArrayLayout(32, config.rows), name=name, reset_less=True) for name in ("sums", "finished"))
-        m.d.comb += [
-            adder.operand.eq(self._product(m)),
-            adder.exponent.eq(delay(m, self.row_exponent + self.scale_exponent, PRODUCT_STAGES, "exponent")),
-            adder.sum_in.as_value().eq(Mux(starts, 0, one_hot_select(sums, visit))),
-            self.results.as_value().eq(results),
-        ]
-        write = delay(m, visit, config.sum_stages, "write", reset=True)
-        last = delay(m, ends, config.sum_stages, "last")
-        for row in range(config.rows):
-            with m.If(write[row]):
-                m.d.sync += sums[row].eq(adder.sum_out.as_value())
-            with m.If(write[row] & last):
-                m.d.sync += results[row].eq(adder.sum_out.as_value())
+        line = repeat(m, self.begin, self.LATENCY - 1 + self.rows)
+
+        def turns(cycles):
+            """The rows' turns, one-hot, so many cycles late."""
+            return Cat(line[cycles : cycles + self.rows])
+
+        exponent = delay(m, self.scale_exponent, READ_STAGE, "exponent")
+        down = delay(m, self.lower + (SCALE_RANGE - exponent)[:SCALE_EXPONENT_BITS], 1, "down")
+        moved = delay(m, self._product(m) >> down, 1, "moved")
+        sums, results = (Signal(self.results.shape(), name=name, reset_less=True) for name in ("sums", "finished"))
+        earlier = delay(m, one_hot_select(sums, turns(READ_STAGE)).as_signed(), 1, "earlier")
+        starts = delay(m, self.starts_tile, READ_STAGE + 1, "starts")
+        kept = delay(m, Mux(starts, 0, earlier >> self.rise), 1, "kept")
+        extended = Cat(moved, moved[-1].replicate(self.config.sum_bits - len(moved)))
+        joined = split_add(m, kept.as_unsigned(), extended, "sum", platform)
+        last = delay(m, self.ends_tile, self.LATENCY - 1, "last")
+        for row, (here, next_here) in enumerate(zip(turns(SUM_STAGES), turns(self.LATENCY - 1), strict=True)):
+            with m.If(here):
+                m.d.sync += sums[row].eq(joined)
+            with m.If(next_here & last):
+                m.d.sync += results[row].eq(sums[row])
+        m.d.comb += self.results.eq(results)
         return m
 
     def _product(self, m):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A column's dequantizer of BitMoD's dense form: one group sum a cycle, all rows in turn."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,81 +13,9 @@ from ..hdl.bit_heap import BitHeap, Term, least_budget
 from ..hdl.pipeline import delay
 from ..hdl.saved_carry import chain_bits, saved_carries
 from ..hdl.selection import one_hot_select
+from .visits import repeat
 
-__all__ = ["ColumnDequantizer", "Visits"]
-
-class Visits(wiring.Component):
-    """Whose turn it is, and the running exponents of the rows: once for all columns.
-
-    Parameters
-    ----------
-    rows : int
-        That take turns, of those of the array.
-
-    Members
-    -------
-    begin : In(1)
-        The sums are captured in this cycle; the first row's turn is the next.
-    exponents : In(ArrayLayout(5, rows))
-        Of the groups; they and the next stay from the cycle after ``begin`` until all rows had their turn.
-    starts_tile, ends_tile : In(1)
-        The group is the first, the last one of its tile.
-    visit : Out(1)
-        It is the first row's turn; the others follow.
-    lower : Out(5)
-        How far the group's exponent is below the running one; ``DENSE_READ_STAGE`` cycles after a row's turn.
-    rise : Out(5)
-        How far the running exponent rises; a cycle later.
-    finished : Out(ArrayLayout(5, rows))
-        The running exponents at the end of the last tile.
-    """
-
-    def __init__(self, rows: int):
-        self.rows = rows
-        super().__init__({
-            "begin": In(1),
-            "exponents": In(data.ArrayLayout(EXPONENT_BITS, rows)),
-            "starts_tile": In(1),
-            "ends_tile": In(1),
-            "visit": Out(1),
-            "lower": Out(EXPONENT_BITS),
-            "rise": Out(EXPONENT_BITS),
-            "finished": Out(data.ArrayLayout(EXPONENT_BITS, rows)),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        line = _repeat(m, self.begin, self.rows + 2)
-        visit, late = line[1:-1], line[2:]
-        running, finished = (Signal(self.finished.shape(), name=name, reset_less=True) for name in ("running", "ended"))
-        own, before, risen = (Signal(EXPONENT_BITS, name=name, reset_less=True) for name in ("own", "before", "risen"))
-        m.d.comb += [
-            self.visit.eq(visit[0]),
-            risen.eq(Mux(own > before, own, before)),
-            self.lower.eq(delay(m, (risen - own)[:EXPONENT_BITS], DENSE_READ_STAGE - 1, "lower")),
-            self.rise.eq(delay(m, (risen - before)[:EXPONENT_BITS], DENSE_READ_STAGE, "rise")),
-            self.finished.eq(finished),
-        ]
-        m.d.sync += [
-            own.eq(one_hot_select(self.exponents, visit)),
-            before.eq(one_hot_select([Mux(self.starts_tile, new, old) for new, old in
-                                      zip(self.exponents, running, strict=True)], visit)),
-        ]
-        last = delay(m, self.ends_tile, 1, "last")
-        for row in range(self.rows):
-            with m.If(late[row]):
-                m.d.sync += running[row].eq(risen)
-                with m.If(last):
-                    m.d.sync += finished[row].eq(risen)
-        return m
-
-
-def _repeat(m: Module, begin: Value, count: int) -> Value:
-    """``begin``, and it again in each of the ``count - 1`` cycles that follow: a bit for each."""
-    line = [begin]
-    for i in range(1, count):
-        line.append(delay(m, line[-1], 1, f"turn_{i}", reset=True))
-    return Cat(line)
+__all__ = ["ColumnDequantizer"]
 
 
 class ColumnDequantizer(wiring.Component):
@@ -137,7 +65,7 @@ class ColumnDequantizer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        line = _repeat(m, self.begin, self.LATENCY - 1 + self.rows)
+        line = repeat(m, self.begin, self.LATENCY - 1 + self.rows)
 
         def visits(cycles):
             """The rows' turns, one-hot, so many cycles late."""

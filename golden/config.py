@@ -12,7 +12,7 @@ from .schedule import GroupSchedule, Schedule, Timeline, Timing, engine_timeline
 from .streams import Field, Number
 from .tiles import Order, Tiles
 
-__all__ = ["EngineConfig", "Work", "chunk_skew"]
+__all__ = ["EngineConfig", "Work", "chunk_skew", "conversion_stages"]
 
 
 class Work(NamedTuple):
@@ -144,6 +144,11 @@ class EngineConfig(ABC):
     def _check_drain(self) -> None:
         if self.cols % self.drain:
             raise ValueError(f"drain must divide cols {self.cols}, not be {self.drain!r}")
+
+
+def conversion_stages(sum_bits: int) -> int:
+    """Cycles in which a sum in fixed point becomes a binary32 number: an integer's, and its exponent's."""
+    return 5 + 2 * (sum_bits > 25) + 1
 
 
 def chunk_skew(width: int, chunk: int | None) -> int:

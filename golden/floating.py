@@ -33,6 +33,13 @@ def _add_round_to_odd(a, b):
     return np.where((error != 0) & even, toward, total)
 
 
+def fixed_to_float32(value: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+    """``value * 2**exponent`` of int64 values below 2**63, rounded once to float32, ties to even."""
+    long = np.abs(value) > 1 << 53
+    value = np.where(long, value >> 10 | ((value & 1023) != 0), value)  # to odd, which keeps the fact that it is inexact
+    return accumulate_float32(np.zeros(value.shape, np.float32), value, exponent + 10 * long)
+
+
 def accumulate_float32(total, operand, exponent):
     """Return ``total + operand * 2**exponent``, rounded once to float32; an exact zero is +0.
 

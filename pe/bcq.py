@@ -6,6 +6,7 @@ nuQmm's table of ``mu`` activations holds all their signed sums; half of them su
 (FIGLUT, HPCA 2025, hFFLUT). A row makes its tables once for all columns, a column decodes its keys once for all rows.
 """
 
+from dataclasses import replace
 from itertools import product
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
@@ -21,12 +22,12 @@ from ..hdl.group_aligner import GroupAligner
 from ..hdl.pipeline import delay
 from ..hdl.saved_carry import chain_bits, resolve, saved_carry_sum
 
-__all__ = ["BcqElement", "BcqPE", "Keys", "KeyDecoder", "TableEdge", "entries_of"]
+__all__ = ["BcqElement", "BcqPE", "Keys", "KeyDecoder", "TableCopy", "TableEdge", "Tables", "entries_of"]
 
 
 def entries_of(mu: int) -> list[tuple[int, ...]]:
-    """Signs of the activations in each entry of a half table, by the low ``mu - 1`` bits of a key whose top bit is 0."""
-    return [tuple(-1 if sign == 0 else 1 for sign in (*reversed(low), 0)) for low in product((0, 1), repeat=mu - 1)]
+    """Signs of the activations in each entry of a half table, by the low ``mu - 1`` bits of a key whose top bit is 1."""
+    return [tuple(-1 if sign == 0 else 1 for sign in (*reversed(low), 1)) for low in product((0, 1), repeat=mu - 1)]
 
 
 class Keys(data.StructLayout):
@@ -34,6 +35,13 @@ class Keys(data.StructLayout):
 
     def __init__(self, config: BcqConfig):
         super().__init__({"select": 1 << config.mu - 1, "negate": 1})
+
+
+class Tables(data.ArrayLayout):
+    """A row's half tables."""
+
+    def __init__(self, config: BcqConfig):
+        super().__init__(data.ArrayLayout(signed(config.entry_bits), 1 << config.mu - 1), config.tables)
 
 
 class TableEdge(wiring.Component):
@@ -46,12 +54,11 @@ class TableEdge(wiring.Component):
     beat : In(ArrayLayout(Float16, lanes))
     group_exponent, first, exponent, nonfinite, too_low
         As of :class:`~subbyte.hdl.group_aligner.GroupAligner`.
-    tables : Out(ArrayLayout(ArrayLayout(signed(entry_bits), 2**(mu - 1)), tables))
+    tables : Out(Tables)
     """
 
     def __init__(self, config: BcqConfig):
         self.config = config
-        entries = data.ArrayLayout(signed(config.entry_bits), 1 << config.mu - 1)
         super().__init__({
             "beat": In(data.ArrayLayout(Float16, config.lanes)),
             "group_exponent": In(EXPONENT_BITS),
@@ -59,7 +66,7 @@ class TableEdge(wiring.Component):
             "exponent": Out(EXPONENT_BITS),
             "nonfinite": Out(1),
             "too_low": Out(1),
-            "tables": Out(data.ArrayLayout(entries, config.tables)),
+            "tables": Out(Tables(config)),
         })
 
     def elaborate(self, platform):
@@ -78,25 +85,45 @@ class TableEdge(wiring.Component):
         return m
 
     def _make_table(self, m, number, activations):
-        """In two ranks: signed sums of the low two and of the rest, then of both."""
+        """In two ranks: sums and differences of the low one or two and of the rest, then of both; no number is negated."""
         config, bits = self.config, self.config.aligned_bits + 1
         activations += [0] * (config.mu - len(activations))
-        sums = {}
-        for name, members in (("low", activations[:2]), ("high", activations[2:])):
-            for signs in product((-1, 1), repeat=len(members)):
+        half, sums = config.mu // 2 + config.mu % 2, {}
+        for name, (first, *second) in (("low", activations[:half]), ("high", reversed(activations[half:]))):
+            for sign in (1, -1)[: 1 + len(second)]:
                 total = Signal(signed(bits), name=f"{name}_{number}_{len(sums)}", reset_less=True)
-                m.d.sync += total.eq(sum(a if sign > 0 else -a for sign, a in zip(signs, members, strict=True)))
-                sums[name, signs] = total
+                m.d.sync += total.eq(first if not second else first + second[0] if sign > 0 else first - second[0])
+                sums[name, sign] = total
         for index, signs in enumerate(entries_of(config.mu)):
-            m.d.sync += self.tables[number][index].eq(sums["low", signs[:2]] + sums["high", signs[2:]])
+            low = sums["low", signs[0] * signs[1] if half == 2 else 1]
+            high = sums["high", signs[2] if config.mu == 4 else 1]
+            m.d.sync += self.tables[number][index].eq(high + low if signs[0] > 0 else high - low)
+
+
+class TableCopy(wiring.Component):
+    """A copy of a row's tables, a cycle later, for some of the columns.
+
+    Members
+    -------
+    tables : In(Tables)
+    copied : Out(Tables)
+    """
+
+    def __init__(self, config: BcqConfig):
+        super().__init__({"tables": In(Tables(config)), "copied": Out(Tables(config))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.copied.eq(delay(m, self.tables, 1, "copied"))
+        return m
 
 
 class KeyDecoder(wiring.Component):
     """Decodes a column's plane, ``mu`` bits a table, and counts the negated reads of a pass: what ones' complements lack.
 
-    A key's bit t belongs to activation t, 1 is plus. With the top bit 0 it names an entry; with 1 its complement does, negated.
+    A key's bit t belongs to activation t, 1 is plus. With the top bit 1 it names an entry; with 0 its complement does, negated.
 
-    * Latency: ``EDGE_STAGES`` cycles from ``plane`` to ``keys``. Throughput: ``lanes`` bits a cycle.
+    * Latency: ``config.edge_stages`` cycles from ``plane`` to ``keys``. Throughput: ``lanes`` bits a cycle.
 
     Members
     -------
@@ -129,11 +156,11 @@ class KeyDecoder(wiring.Component):
         decoded, mu = Signal(self.keys.shape()), self.config.mu
         for number in range(self.config.tables):
             bits = self.plane[number * mu : (number + 1) * mu]
-            key = Cat(bits, 0 if len(bits) < mu else ())
-            low = Signal(mu - 1, name=f"low_{number}")
-            m.d.comb += [low.eq(key[:-1] ^ key[-1].replicate(mu - 1)), decoded[number].negate.eq(key[-1] & self.valid)]
+            key = Cat(bits, 1 if len(bits) < mu else ())
+            minus, low = ~key[-1], Signal(mu - 1, name=f"low_{number}")
+            m.d.comb += [low.eq(key[:-1] ^ minus.replicate(mu - 1)), decoded[number].negate.eq(minus & self.valid)]
             m.d.comb += decoded[number].select.eq(Cat((low == entry) & self.valid for entry in range(1 << mu - 1)))
-        m.d.comb += self.keys.eq(delay(m, decoded, EDGE_STAGES, "keys"))
+        m.d.comb += self.keys.eq(delay(m, decoded, self.config.edge_stages, "keys"))
         count = delay(m, sum(key.negate for key in self.keys), 1, "count")
         total, kept = Signal.like(self.negations, reset_less=True), Signal.like(self.negations, reset_less=True)
         first, capture = (delay(m, value, 1, name, reset=True) for name, value in
@@ -169,9 +196,8 @@ class BcqElement(wiring.Component):
 
     def __init__(self, config: BcqConfig):
         self.config = config
-        entries = data.ArrayLayout(signed(config.entry_bits), 1 << config.mu - 1)
         super().__init__({
-            "tables": In(data.ArrayLayout(entries, config.tables)),
+            "tables": In(Tables(config)),
             "keys": In(data.ArrayLayout(Keys(config), config.tables)),
             "first": In(1),
             **({"twice": In(1)} if config.merges else {}),
@@ -227,7 +253,8 @@ class BcqPE(wiring.Component):
     LATENCY = EDGE_STAGES + MAC_STAGES + 2
 
     def __init__(self, config: BcqConfig | None = None):
-        self.config = config = config or BcqConfig()
+        config = config or BcqConfig()
+        self.config = config = replace(config, readers=config.cols)
         super().__init__({
             "beat": In(data.ArrayLayout(Float16, config.lanes)),
             "group_exponent": In(EXPONENT_BITS),

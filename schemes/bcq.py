@@ -34,7 +34,8 @@ class Bcq(Scheme):
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "mu": 2, "group_size": 32, "planes": 1, "max_k": 64},
         {"rows": 3, "cols": 5, "lanes": 8, "drain": 5, "mu": 3, "group_size": 32, "scale_digits": 24, "planes": 9},
         {"rows": 2, "cols": 2, "lanes": 16, "guard_bits": 0, "output": "float16", "group_size": 256, "drain": 1},
-        {"rows": 3, "cols": 2, "lanes": 16, "group_size": 64, "drain": 1, "form": "uniform", "planes": 4},
+        {"rows": 3, "cols": 2, "lanes": 16, "group_size": 64, "drain": 1, "form": "uniform", "planes": 4,
+         "dequantizers": 2, "readers": 1},
     )
     fits = {
         "smallest": {"rows": 1, "cols": 1, "lanes": 4, "drain": 1, "group_size": 32, "max_k": 2048},
@@ -119,6 +120,9 @@ class Bcq(Scheme):
             """Weights of so many bits take as many cycles, without an offset."""
             return lambda config: {f"FP16 x W{bits}": count(config) / bits for bits in (4, 3, 2, 1) if bits <= config.planes}
 
+        def served(config):
+            return ceil(config.rows / config.dequantizers)
+
         def lanes(config):
             return f"{config.lanes} lanes"
 
@@ -128,8 +132,8 @@ class Bcq(Scheme):
         def part(name, kind, title, make, macs=lambda config: {}, size=lanes, breakdown=None, released=False):
             return Part(name, kind, title, make, {f"bcq_{name}": {}}, macs, size, breakdown or {}, released)
 
-        array = {"*_element": "PE array", "*_ones": "dequantization", "*_row": "edge logic", "*_keys": "edge logic",
-                 "*_dequant": "dequantization"}
+        array = {"*_element": "PE array", "*_ones": "dequantization", "*_dequant*": "dequantization",
+                 **dict.fromkeys(("*_row", "*_copy", "*_keys"), "edge logic")}
         of_pe = planes(lambda config: config.lanes)
         of_array = planes(lambda config: config.rows * config.cols * config.lanes)
         return (
@@ -137,7 +141,8 @@ class Bcq(Scheme):
             part("element", "part", "element: reads tables, accumulates", BcqElement, of_pe),
             part("row", "part", "aligner and tables of a row", TableEdge),
             part("keys", "part", "key decoder of a column", KeyDecoder),
-            part("dequant", "part", "dequantizer of a column", PlaneDequantizer, size=lambda config: f"{config.rows} rows"),
+            part("dequant", "part", "dequantizer of a column", lambda config: PlaneDequantizer(config, served(config)),
+                 size=lambda config: f"{served(config)} rows"),
             part("array", "array", "array with tables and dequantization", BcqCore.of, of_array, size,
                  {**array, "": "edge logic"}),
             part("engine", "engine", "engine", BcqEngine, of_array, size,

@@ -7,6 +7,7 @@ import enum
 from amaranth.hdl import Cat, Signal, Value
 from amaranth.lib.wiring import In
 
+from ..hdl.pipeline import delay
 from ..top.bcq import BcqCore, BcqEngine
 
 __all__ = ["BcqFault", "FaultyEngine"]
@@ -24,6 +25,7 @@ class BcqFault(enum.IntEnum):
     SUM_NOT_CLEARED = 6
     PAUSE_COUNTS = 7
     TABLE_STALE = 8
+    LANES_ROTATED = 9
 
 
 class _FaultyCore(BcqCore):
@@ -34,8 +36,10 @@ class _FaultyCore(BcqCore):
         self.settings["fault"] = In(BcqFault)
         self.fault = Signal(BcqFault)
 
-    def _keep_facts(self, m, rows, capture):
-        facts = super()._keep_facts(m, rows, capture)
+    def _keep_facts(self, m, rows):
+        facts = super()._keep_facts(m, rows)
+        end = self.step.valid & self.step.last[self.config.timing.scaled]
+        capture = delay(m, end, self.config.capture_stages, "fault_capture", reset=True)
         told, before = Signal.like(facts), Signal.like(facts, name="before")
         with m.If(capture):
             m.d.sync += before.eq(facts)
@@ -45,6 +49,8 @@ class _FaultyCore(BcqCore):
                 m.d.comb += told.alphas[1].eq(facts.alphas[0])
             with m.Case(BcqFault.EXPONENT_OF_GROUP_BEFORE):
                 m.d.comb += told.exponents.eq(before.exponents)
+            with m.Case(BcqFault.PLANES_SWAPPED):
+                m.d.comb += told.alphas.eq(before.alphas)
             with m.Case(BcqFault.OFFSET_DROPPED), m.If(facts.ends_tile):
                 name = "offset" if self.config.merges else "significand"
                 m.d.comb += [told.alphas[i][name].eq(0) for i in range(self.config.cols)]
@@ -55,7 +61,7 @@ class _FaultyCore(BcqCore):
         with m.Switch(self.fault):
             with m.Case(BcqFault.MIRROR_SIGN):
                 m.d.comb += keys.plane.eq(~Value.cast(self.weights.plane[c]))
-            with m.Case(BcqFault.PLANES_SWAPPED):
+            with m.Case(BcqFault.LANES_ROTATED):
                 m.d.comb += keys.plane.eq(Cat(Value.cast(self.weights.plane[c])[1:], self.weights.plane[c][0]))
             with m.Case(BcqFault.SUM_NOT_CLEARED):
                 m.d.comb += keys.first.eq(0)
@@ -64,10 +70,13 @@ class _FaultyCore(BcqCore):
         return keys
 
     def _place_rows(self, m, platform, starts):
-        edges, beat = super()._place_rows(m, platform, starts), Signal.like(self.activations.data[0])
-        with m.If(self.step.valid):
-            m.d.sync += beat.eq(self.activations.data[0])
-        with m.If(self.fault == BcqFault.TABLE_STALE):
+        edges, beat = super()._place_rows(m, platform, starts), self.activations.data[0]
+        for index in range(self.config.group_beats):
+            late = Signal.like(beat, name=f"beat_{index}")
+            with m.If(self.step.valid):
+                m.d.sync += late.eq(beat)
+            beat = late
+        with m.If(self.fault == BcqFault.TABLE_STALE):  # a group's first pass reads the tables of the group before
             m.d.comb += edges[0].beat.eq(beat)
         return edges
 

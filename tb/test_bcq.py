@@ -24,10 +24,12 @@ BCQ = scheme("bcq")
 CONFIGS = {
     "small": BcqConfig(rows=2, cols=4, lanes=8, group_size=32, drain=2, max_k=160),
     "threes": BcqConfig(rows=9, cols=2, lanes=16, mu=3, group_size=64, drain=1, planes=3, scale_digits=24, guard_bits=2,
-                        output="float16", sum_stages=2, max_k=400),
-    "uniform": BcqConfig(rows=3, cols=4, lanes=8, group_size=32, drain=2, planes=4, form="uniform", max_k=160),
+                        output="float16", dequantizers=2, max_k=400),
+    "uniform": BcqConfig(rows=3, cols=4, lanes=8, group_size=32, drain=2, planes=4, form="uniform", dequantizers=2,
+                         readers=3, max_k=160),
     "uniform_threes": BcqConfig(rows=2, cols=1, lanes=8, mu=3, group_size=64, drain=1, planes=8, scale_digits=20, guard_bits=0,
-                                form="uniform", output="float16", sum_stages=3, max_k=400),
+                                form="uniform", output="float16", max_k=400),
+    "starved": BcqConfig(rows=7, cols=1, lanes=32, group_size=32, drain=1, planes=2, form="uniform", max_k=96),
     "one_by_one": BcqConfig(rows=1, cols=1, lanes=1, mu=2, group_size=32, drain=1, planes=2, guard_bits=0, max_k=96),
 }
 

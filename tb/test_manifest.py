@@ -39,7 +39,7 @@ CONFIGS = {
                 BipolarConfig(rows=1, cols=4, lanes=4, drain=1, bits_w=3, bits_a=2, dot_stages=1, output="float16", max_k=30)],
     "bcq": [BcqConfig(rows=2, cols=4, lanes=4, group_size=32, drain=1, planes=2, max_k=128),
             BcqConfig(rows=2, cols=2, lanes=8, group_size=32, drain=1, planes=2, form="uniform", max_k=96),
-            BcqConfig(rows=9, cols=2, lanes=16, mu=3, group_size=32, drain=1, planes=1, sum_stages=3, max_k=96)],
+            BcqConfig(rows=9, cols=2, lanes=16, mu=3, group_size=32, drain=1, planes=1, dequantizers=2, max_k=96)],
 }
 TILES = 8
 

@@ -235,6 +235,19 @@ def test_flags():
     assert np.isfinite(y).all() and flags.nonfinite.tolist() == [[False, False], [True, True]] and not flags.overflow.any()
 
 
+def test_cycles_that_perform_a_term():
+    """As docs/bcq.md states them: in the long run, of 8 rows and groups of 128, K = 1536 and 576."""
+    rows = [line.strip("|\n ").split(" | ") for line in open("docs/bcq.md") if line.startswith(("| planes | ", "| uniform | "))]
+    for form, lanes, dequantizers, *shares in rows:
+        config = BcqConfig(form=form, lanes=int(lanes), dequantizers=int(dequantizers), planes=8, drain=32)
+        for planes, stated in zip((1, 2, 3, 4, 8), shares, strict=True):
+            work = config.formats_taken[planes - 1]
+            beats = [k // config.lanes for k in (1536, 576)]
+            found = [100 * count * planes / config.tile_distance(work, count) for count in beats]
+            assert stated == " / ".join(f"{share:.0f}" for share in found)
+    assert len(rows) == 7
+
+
 # Words
 
 
@@ -303,7 +316,8 @@ THIRDS = QuantizedWeight(ONES, np.full((2, 1, 3), 1 / 3, np.float32), None, 32)
     (lambda: bcq.matmul(np.zeros((1, 32), np.float16), bcq.quantize(np.ones((2, 32)), 2, 32), MERGED), ValueError,
      "qweight.alpha must double from plane to plane for form 'uniform'; form 'planes' takes any"),
     (lambda: replace(MERGED, planes=8, guard_bits=13, scale_digits=24), ValueError,
-     "scale_digits must leave products 62 bits, not be 24 for 63; fewer planes or guard_bits spare some"),
+     "scale_digits must leave sums 63 bits, not be 24 for 67; fewer planes or guard_bits or a smaller max_k spare some"),
+    (lambda: BcqConfig(dequantizers=3), ValueError, "dequantizers must be 1 to 2, not 3"),
 ])
 def test_errors(call, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):

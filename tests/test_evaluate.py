@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from subbyte import cli, models
-from subbyte.cli import perplexities, quantizers
+from subbyte.cli import perplexities, quantizers, widths
 from subbyte.schemes import engines, scheme
 from subbyte.tests.small_models import write_gguf
 from subbyte.tests.test_models import sentence_piece
@@ -172,3 +172,20 @@ def test_quantizers_beside_uniform_weights(model, tmp_path, monkeypatch):
                              (["--windows", "1000"], "which the text has before those that calibrate, not 1000")):
         done = CliRunner().invoke(quantizers.main, [str(text), *options])
         assert done.exit_code == 1 and message in done.output
+
+
+def test_errors_by_width(model, monkeypatch):
+    """A bit more, half the error; wider ones are tried until a layer is below the limit."""
+    monkeypatch.setattr(widths, "fetch_model", lambda folder: model)
+    monkeypatch.setattr(widths, "LIMIT", 3e-5)
+    done = CliRunner().invoke(widths.main, ["--tokens", "16"])
+    assert done.exit_code == 0, done.output
+    of_all, of_layers = (part.splitlines()[2:] for part in done.stdout.split("\n\n")[1:])
+    rows = [row.strip("| ").split(" | ") for row in of_all]
+    assert [row[0] for row in rows] == ["15", "16", "17"]
+    medians = [float(row[1]) for row in rows]
+    assert medians[0] > 1.5 * medians[1] > 2.2 * medians[2] and medians[2] < float(rows[2][2]) < 1e-3
+    assert len(of_layers) == int(rows[2][4]) > 0
+    for row in of_layers:
+        _, error, width, found = row.strip("| ").split(" | ")
+        assert int(width) > 17 and float(found) < 3e-5 <= float(error)

@@ -170,10 +170,11 @@ FAULTS = {
         ("scales, unit = codes[block, group]", "scales, unit = codes[block, 0]"),
     ),
     "bcq": (
-        ("products[n] *= unit[n] * power", "products[n] *= unit[n] * powers[0]"),
-        ("products[n] += ones[m] * offset[n]", "products[n] += offset[n]"),
-        ("products[n] = ones[m] * significand[n]", "products[n] = significand[n]"),
-        ("units[group], offsets[group])", "units[0], offsets[group])"),
+        ("lower[m] + down[n] & 63", "lower[0] + down[n] & 63"),
+        ("of_row[n] >>= rise", "of_row[n] >>= 0"),
+        ("products[n] += one * offset[n]", "products[n] += offset[n]"),
+        ("products[n] = one * significand[n]", "products[n] = significand[n]"),
+        ("below[group], offsets[group])", "below[0], offsets[group])"),
         ("kind = exact_type(", "kind = np.float32 or ("),
     ),
     "tender": (

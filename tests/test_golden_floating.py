@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from subbyte.golden import floating
-from subbyte.golden.floating import accumulate_float32, fused_multiply_add, scale_add, scale_round
+from subbyte.golden.floating import accumulate_float32, fixed_to_float32, fused_multiply_add, scale_add, scale_round
 
 
 def is_rounding_of(y, exact):
@@ -223,3 +223,16 @@ def test_scale_add_is_one_rounding():
 def test_scale_add_refuses(operands, error, message):
     with pytest.raises(error, match=message):
         scale_add(*operands)
+
+
+@settings(derandomize=True, deadline=None, max_examples=400)
+@given(value=st.integers(-(2**63) + 1, 2**63 - 1), places=st.integers(0, 62), exponent=st.integers(-80, 20))
+@example(value=(2**24 + 1) << 38, places=0, exponent=0)
+@example(value=((2**24 + 1) << 38) + 1, places=0, exponent=-3)
+@example(value=-((2**24 + 1) << 38) - 1, places=0, exponent=-3)
+@example(value=((2**24 + 3) << 38) - 1, places=0, exponent=0)
+def test_fixed_to_float32(value, places, exponent):
+    """Numbers that 53 bits do not hold, ties and their neighbours among them."""
+    value >>= places
+    y = fixed_to_float32(np.array([value]), np.array([exponent]))[0]
+    assert is_rounding_of(y, Fraction(value) * Fraction(2) ** exponent) and (value or not np.signbit(y))

@@ -146,8 +146,8 @@ def test_gptq_whose_groups_no_permutation_makes_equal_is_refused(tmp_path):
         load_tensor(tmp_path / "m.safetensors", "l.weight")
 
 
-def test_awq(tmp_path):
-    n, k, size = 32, 128, 64
+def awq(n, k, size):
+    """Likewise."""
     codes, zeros = RNG.integers(0, 16, (k, n)), RNG.integers(0, 16, (k // size, n))
     scales = RNG.uniform(0.01, 0.1, (k // size, n)).astype(np.float16)
     place = [0, 2, 4, 6, 1, 3, 5, 7]  # of AutoAWQ: nibble i holds this column
@@ -155,9 +155,14 @@ def test_awq(tmp_path):
     def pack(array):
         return pack_bits(array.reshape(len(array), -1, 8)[..., place].reshape(len(array), -1), 4)
 
-    save_file({"l.qweight": pack(codes), "l.qzeros": pack(zeros), "l.scales": scales}, tmp_path / "m.safetensors")
-    weight = (np.repeat(scales, size, axis=0).astype(np.float32) * (codes - np.repeat(zeros, size, axis=0))).T
-    np.testing.assert_array_equal(load_tensor(tmp_path / "m.safetensors", "l.weight"), weight.astype(np.float32))
+    weight = np.repeat(scales, size, axis=0).astype(np.float32) * (codes - np.repeat(zeros, size, axis=0))
+    return {"l.qweight": pack(codes), "l.qzeros": pack(zeros), "l.scales": scales}, weight.T.astype(np.float32)
+
+
+def test_awq(tmp_path):
+    arrays, weight = awq(32, 128, 64)
+    save_file(arrays, tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(load_tensor(tmp_path / "m.safetensors", "l.weight"), weight)
     assert load_quantized(tmp_path / "m.safetensors", "l.weight").source == "AWQ 4 bits"
 
 

@@ -16,7 +16,7 @@ from subbyte import cli, schemes
 from subbyte.cli import operands
 from subbyte.golden import bitmod, rsr, tender
 from subbyte.schemes import scheme
-from subbyte.tests.test_quantized_files import gptq, write_gguf
+from subbyte.tests.test_quantized_files import awq, gptq, write_gguf
 from subbyte.weights import load_quantized, load_tensor
 
 RNG = np.random.default_rng(11)
@@ -331,6 +331,20 @@ def test_inspect_says_what_is_in_a_file_and_who_takes_it(run, tmp_path):
     assert "must be finite, not nan at (0, 0)" in entries["nan"]["problem"] and "bitmod" in entries["experts"]["losses"]
     lines = result.output.splitlines()
     assert len(lines) == 6 and lines[0].startswith("trits") and "exactly: " in lines[0] and "no matrix" in result.output
+
+
+def test_inspect_finds_integers_of_files_exact_in_binary_codes(run, tmp_path):
+    """Blocks of GGUF with and without minima, GPTQ and AWQ: all are planes with an offset."""
+    weight = RNG.normal(0, 1, (4, 256)).astype("f4")
+    kinds = (Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0)
+    files = [write_gguf(tmp_path / "m.gguf", {kind.name: (quantize(weight, kind), kind) for kind in kinds})]
+    for name, (arrays, _) in (("gptq", gptq(32, 128, 4, 32)), ("gptq3", gptq(32, 128, 3, 64)), ("awq", awq(32, 128, 64))):
+        files.append(tmp_path / f"{name}.safetensors")
+        save_file(arrays, files[-1])
+    for file in files:
+        run("inspect", file, "--json", tmp_path / "f.json")
+        for entry in json.loads((tmp_path / "f.json").read_text())["tensors"]:
+            assert "bcq" in entry["exact"] and entry["losses"]["bcq"] == 0, entry
 
 
 def test_inspect_of_what_was_quantized(run, tmp_path):

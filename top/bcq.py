@@ -3,29 +3,27 @@
 """The bcq engine: its core, and the core in the shell."""
 
 from dataclasses import replace
+from math import ceil
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data
 
 from ..dequant.bcq import PlaneDequantizer
-from ..dequant.sum_output import SumOutput
+from ..dequant.sum_output import FixedSumOutput
+from ..dequant.visits import Visits, relay, shares
 from ..golden.alignment import EXPONENT_BITS
 from ..golden.bcq import BcqConfig
-from ..golden.bcq.config import EDGE_STAGES, MAC_STAGES
+from ..golden.bcq.config import READ_STAGE, SUM_STAGES
 from ..golden.bcq.quantizer import SCALE_RANGE
 from ..hdl.pipeline import delay
 from ..hdl.place import place
 from ..hdl.saved_carry import resolve
-from ..hdl.selection import one_hot_select
-from ..pe.bcq import BcqElement, KeyDecoder, TableEdge
+from ..pe.bcq import BcqElement, KeyDecoder, TableCopy, TableEdge
 from .core import Core
 from .engine import Engine
 from .row_errors import tell_row_errors
 
 __all__ = ["BcqCore", "BcqEngine"]
-
-CAPTURE = EDGE_STAGES + MAC_STAGES
-"""Cycles from a pass's last beat to the capture of its sums; the first row is visited a cycle later."""
 
 
 class BcqCore(Core):
@@ -43,20 +41,21 @@ class BcqCore(Core):
     @property
     def latency(self) -> int:
         """The pass's sum, its capture, the dequantizer."""
-        return CAPTURE + 1 + PlaneDequantizer.latency_of(self.config)
+        return self.config.capture_stages + 1 + PlaneDequantizer.LATENCY
 
     @property
     def interval(self) -> int:
-        """All rows are visited before the next sums are captured, a pass's facts have moved on, and sums are written."""
-        return max(self.config.rows, CAPTURE, self.config.sum_stages + 1)
+        """All rows are visited before the next sums are captured, and a row's sum is there before it is read again."""
+        return max(ceil(self.config.rows / self.config.dequantizers), SUM_STAGES - READ_STAGE + 1)
 
-    def output_unit(self) -> SumOutput:
-        """Scales the sums."""
-        return SumOutput(self.config)
+    def output_unit(self) -> FixedSumOutput:
+        """Makes the sums binary32 numbers and scales them."""
+        return FixedSumOutput(self.config)
 
     def figures(self) -> dict[str, object]:
         """Widths of tables' entries and of sums."""
-        return {"entry_bits": self.config.entry_bits, "accumulator_bits": self.config.accumulator_bits}
+        return {"entry_bits": self.config.entry_bits, "accumulator_bits": self.config.accumulator_bits,
+                "sum_bits": self.config.sum_bits}
 
     def usage(self) -> dict[str, dict]:
         """Planes, exponents, scales."""
@@ -90,60 +89,84 @@ class BcqCore(Core):
         m = Module()
         config, step = self.config, self.step
         starts = step.valid & step.first["pass"]
-        first = delay(m, starts, EDGE_STAGES, "first", reset=True)
-        twice = delay(m, starts & ~step.first["group"], EDGE_STAGES, "twice", reset=True) if config.merges else None
-        captures = delay(m, step.valid & step.last[config.timing.scaled], CAPTURE - 1, "captures", reset=True)
+        first = delay(m, starts, config.edge_stages, "first", reset=True)
+        twice = delay(m, starts & ~step.first["group"], config.edge_stages, "twice", reset=True) if config.merges else None
+        captures = delay(m, step.valid & step.last[config.timing.scaled], config.capture_stages - 1, "captures", reset=True)
         capture = delay(m, captures, 1, "capture", reset=True)
         rows = self._place_rows(m, platform, starts)
-        facts = self._keep_facts(m, rows, capture)
-        visit = self._visits(m, capture)
-        m.d.comb += self.done.eq(delay(m, visit[0] & facts.ends_tile, PlaneDequantizer.latency_of(config), "done", reset=True))
-        row_sum = self._sum_rows(m, platform, rows, first, captures) if config.merges else None
-        for c in range(config.cols):
-            keys = self._place_keys(m, platform, c, first, twice, captures)
-            dequant = place(m, platform, f"dequant_{c}", "dequant", PlaneDequantizer, config)
+        facts = self._keep_facts(m, rows)
+        copies = self._copy_tables(m, platform, rows)
+        columns = [self._place_keys(m, platform, c, first, twice, captures) for c in range(config.cols)]
+        for part in shares(config.rows, config.dequantizers):
+            m.submodules[f"visits_{part.start}"] = visits = Visits(len(part), READ_STAGE)
             m.d.comb += [
-                dequant.negations.eq(keys.negations),
-                dequant.significand.eq(facts.alphas[c].significand),
-                dequant.scale_exponent.eq(facts.alphas[c].exponent),
-                dequant.starts_tile.eq(facts.starts_tile),
-                dequant.ends_tile.eq(facts.ends_tile),
-                dequant.visit.eq(visit),
-                dequant.row_exponent.eq(one_hot_select(facts.exponents, visit)),
-                *([dequant.offset.eq(facts.alphas[c].offset), dequant.row_sum.eq(row_sum)] if config.merges else []),
+                visits.begin.eq(capture),
+                *(visits.exponents[i].eq(facts.exponents[r]) for i, r in enumerate(part)),
+                *(getattr(visits, name).eq(getattr(facts, name)) for name in ("starts_tile", "ends_tile")),
             ]
-            above = 0
-            for r in reversed(range(config.rows)):
-                element = place(m, platform, f"element_{r}_{c}", "element", BcqElement, config)
+            if part.start == 0:
+                m.d.comb += self.done.eq(
+                    delay(m, visits.visit & facts.ends_tile, PlaneDequantizer.LATENCY, "done", reset=True))
+            row_sum = self._sum_rows(m, platform, part, copies[0], first, captures) if config.merges else None
+            for c, keys in enumerate(columns):
+                above = 0
+                for r in reversed(part):
+                    element = place(m, platform, f"element_{r}_{c}", "element", BcqElement, config)
+                    m.d.comb += [
+                        element.tables.eq(copies[c // config.readers][r]),
+                        element.keys.eq(keys.keys),
+                        element.first.eq(first),
+                        *([element.twice.eq(twice)] if config.merges else []),
+                        element.capture.eq(captures),
+                        element.above.eq(above),
+                    ]
+                    above = element.below
+                dequant = place(m, platform, f"dequant_{part.start}_{c}", f"dequant_{len(part)}", PlaneDequantizer, config,
+                                len(part))
                 m.d.comb += [
-                    element.tables.eq(rows[r].tables),
-                    element.keys.eq(keys.keys),
-                    element.first.eq(first),
-                    *([element.twice.eq(twice)] if config.merges else []),
-                    element.capture.eq(captures),
-                    element.above.eq(above),
-                    self.results[r][c].eq(dequant.results[r]),
+                    dequant.chain.eq(above),
+                    dequant.negations.eq(keys.negations),
+                    dequant.significand.eq(facts.alphas[c].significand),
+                    dequant.scale_exponent.eq(facts.alphas[c].exponent),
+                    *([dequant.offset.eq(facts.alphas[c].offset), dequant.row_sum.eq(row_sum)] if config.merges else []),
+                    *(getattr(dequant, name).eq(getattr(facts, name)) for name in ("starts_tile", "ends_tile")),
+                    dequant.begin.eq(visits.visit),
+                    *(getattr(dequant, name).eq(getattr(visits, name)) for name in ("lower", "rise")),
                 ]
-                above = element.below
-            m.d.comb += dequant.chain.eq(above)
+                for i, r in enumerate(part):
+                    m.d.comb += [self.results[r][c].sum.eq(dequant.results[i]),
+                                 self.results[r][c].exponent.eq(visits.finished[i])]
         return m
 
-    def _sum_rows(self, m, platform, rows, first, capture):
-        """The sum of activations of the row visited a cycle ago: of entries that are all minus, negated at the end."""
-        valid = delay(m, self.step.valid, EDGE_STAGES, "read", reset=True)
+    def _copy_tables(self, m, platform, rows):
+        """The rows' tables, for each ``readers`` columns anew."""
+        if self.config.copies == 1:
+            return [[row.tables for row in rows]]
+        copies = []
+        for i in range(self.config.copies):
+            copies.append([])
+            for r, row in enumerate(rows):
+                copy = place(m, platform, f"copy_{r}_{i}", "copy", TableCopy, self.config)
+                m.d.comb += copy.tables.eq(row.tables)
+                copies[-1].append(copy.copied)
+        return copies
+
+    def _sum_rows(self, m, platform, part, tables, first, capture):
+        """The sum of activations of the row visited a cycle ago: of entries that are all plus."""
+        valid = delay(m, self.step.valid, self.config.edge_stages, f"read_{part.start}", reset=True)
         above, config = 0, replace(self.config, form="planes")
-        for r in reversed(range(config.rows)):
+        for r in reversed(part):
             element = place(m, platform, f"ones_{r}", "ones", BcqElement, config)
             m.d.comb += [
-                element.tables.eq(rows[r].tables),
-                *(key.select.eq(valid) for key in element.keys),
+                element.tables.eq(tables[r]),
+                *(key.select[-1].eq(valid) for key in element.keys),
                 element.first.eq(first),
                 element.capture.eq(capture),
                 element.above.eq(above),
             ]
             above = element.below
-        total = Signal(signed(config.plane_bits), reset_less=True, name="row_sum")
-        m.d.sync += total.eq(-resolve(above, config.plane_bits))
+        total = Signal(signed(config.plane_bits), reset_less=True, name=f"row_sum_{part.start}")
+        m.d.sync += total.eq(resolve(above, config.plane_bits))
         return total
 
     def _place_keys(self, m, platform, c, first, twice, capture):
@@ -172,26 +195,16 @@ class BcqCore(Core):
         tell_row_errors(m, self, edges)
         return edges
 
-    def _visits(self, m, capture):
-        """Whose turn it is, one-hot."""
-        turns, turn = [], capture
-        for row in range(self.config.rows):
-            turn = delay(m, turn, 1, f"turn_{row}", reset=True)
-            turns.append(turn)
-        visit = Signal(self.config.rows)
-        m.d.comb += visit.eq(Cat(turns))
-        return visit
-
-    def _keep_facts(self, m, rows, capture):
-        """The facts of a pass wait until its sums are captured; by then the next pass may leave its own."""
+    def _keep_facts(self, m, rows):
+        """The facts of a pass wait until its sums are captured; by then the next passes may have left their own."""
         facts = data.StructLayout({
             "alphas": self.scales.alphas.shape(),
             "exponents": data.ArrayLayout(EXPONENT_BITS, self.config.rows),
             "starts_tile": 1,
             "ends_tile": 1,
         })
-        left, visited = Signal(facts, reset_less=True), Signal(facts, reset_less=True)
-        with m.If(self.step.valid & self.step.last[self.config.timing.scaled]):
+        end, left = self.step.valid & self.step.last[self.config.timing.scaled], Signal(facts, reset_less=True)
+        with m.If(end):
             m.d.sync += [
                 left.alphas.eq(self.scales.alphas),
                 *(left.exponents[r].eq(edge.exponent) for r, edge in enumerate(rows)),
@@ -199,9 +212,7 @@ class BcqCore(Core):
                                     & (1 if self.config.merges else self.step.index["pass"] == 0)),
                 left.ends_tile.eq(self.step.last.tile),
             ]
-        with m.If(capture):
-            m.d.sync += visited.eq(left)
-        return visited
+        return relay(m, left, end, self.config.capture_stages, self.interval)
 
 
 class BcqEngine(Engine):

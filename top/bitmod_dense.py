@@ -9,8 +9,9 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 
-from ..dequant.bitmod_dense import ColumnDequantizer, Visits
+from ..dequant.bitmod_dense import ColumnDequantizer
 from ..dequant.sum_output import FixedSumOutput
+from ..dequant.visits import Visits, relay, shares
 from ..golden.bitmod import BitModConfig
 from ..golden.bitmod.config import DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_READ_STAGE, DENSE_SUM_STAGES, EXPONENT_BITS
 from ..hdl.pipeline import delay
@@ -76,14 +77,7 @@ class BitModDenseCore(Core):
     @property
     def interval(self) -> int:
         """All rows are visited before the next sums are captured, and a row's sum is there before it is read again."""
-        return max(len(self._rows_of_dequantizers[0]), DENSE_SUM_STAGES - DENSE_READ_STAGE + 1)
-
-    @property
-    def _rows_of_dequantizers(self):
-        """The rows that each dequantizer of a column serves."""
-        rows, count = self.config.rows, min(self.config.dequantizers, self.config.rows)
-        each = ceil(rows / count)
-        return [range(start, min(start + each, rows)) for start in range(0, rows, each)]
+        return max(ceil(self.config.rows / self.config.dequantizers), DENSE_SUM_STAGES - DENSE_READ_STAGE + 1)
 
     def output_unit(self) -> FixedSumOutput:
         """Makes the sums binary32 numbers and scales them."""
@@ -153,8 +147,8 @@ class BitModDenseCore(Core):
     def _place_visits(self, m, facts, capture):
         """The parts of the array that have a dequantizer a column, and what tells these of their rows' turns."""
         parts = []
-        for rows in self._rows_of_dequantizers:
-            m.submodules[f"visits_{rows.start}"] = visits = Visits(len(rows))
+        for rows in shares(self.config.rows, self.config.dequantizers):
+            m.submodules[f"visits_{rows.start}"] = visits = Visits(len(rows), DENSE_READ_STAGE)
             m.d.comb += [
                 visits.begin.eq(capture),
                 *(visits.exponents[i].eq(facts.exponents[r]) for i, r in enumerate(rows)),
@@ -214,12 +208,4 @@ class BitModDenseCore(Core):
                 left.starts_tile.eq(self.step.index.group == 0),
                 left.ends_tile.eq(self.step.last.tile),
             ]
-        # They move on as often as it takes, so that none of two groups that are waiting overtakes the other.
-        waited = 0
-        for move in [*range(self.interval, CAPTURE, self.interval), CAPTURE]:
-            end, waited = delay(m, end, move - waited, f"end_{waited}", reset=True), move
-            moved = Signal(facts, name=f"after_{waited}", reset_less=True)
-            with m.If(end):
-                m.d.sync += moved.eq(left)
-            left = moved
-        return left
+        return relay(m, left, end, CAPTURE, self.interval)

@@ -10,21 +10,22 @@ from typing import NamedTuple
 import numpy as np
 
 from ..alignment import EXPONENT_BITS, MANTISSA_BITS, check_binary16
-from ..config import EngineConfig, Work
+from ..config import EngineConfig, Work, conversion_stages
 from ..parameters import check_choice, check_integer
 from ..schedule import GroupSchedule, Schedule, Timing
-from ..streams import BINARY16, BINARY32, Field, signed
+from ..streams import BINARY16, BINARY32, Field, Number, signed
 from .quantizer import MAX_BITS, NO_PLACE, SCALE_RANGE, QuantizedWeight, places_of
 
-__all__ = ["EDGE_STAGES", "MAC_STAGES", "PRODUCT_STAGES", "SCALE_EXPONENT_BITS", "BcqConfig", "Scales", "check_operands",
-           "scale_fields"]
+__all__ = ["EDGE_STAGES", "MAC_STAGES", "PRODUCT_STAGES", "READ_STAGE", "SCALE_EXPONENT_BITS", "SUM_STAGES", "BcqConfig",
+           "Scales", "check_operands", "scale_fields"]
 
 EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 5
 """Ranks of a row's edge: alignment, its rounding, sums of two, sums of ``mu``; of an element; of a dequantizer's product."""
+READ_STAGE, SUM_STAGES = PRODUCT_STAGES - 1, PRODUCT_STAGES + 2
+"""A dequantizer reads a row's sum in the one and writes it in the other, counted from the row's turn."""
 SCALE_EXPONENT_BITS = SCALE_RANGE.bit_length()
 """Of a scale."""
-_LARGEST_EXPONENT = 30
-_PRODUCT_BITS = 62
+_SUM_BITS = 63
 """What the model's integers hold."""
 
 
@@ -75,8 +76,10 @@ class BcqConfig(EngineConfig):
     form : "planes" or "uniform"
         A product for each plane, with an alpha of its own; or planes of weights ``2**i`` that elements merge, a product and an
         offset for each group.
-    sum_stages : 1 to 7
-        Pipeline stages of the sum over planes and groups.
+    dequantizers : 1 or 2
+        A column has; each serves as many of its rows.
+    readers : int
+        Most columns that read one copy of a row's tables. If there are several copies, they are registers behind the tables.
     output_stages : 3 to 26
         Pipeline stages of the output scaler.
     """
@@ -88,22 +91,22 @@ class BcqConfig(EngineConfig):
     group_size: int = 128
     planes: int = 5
     scale_digits: int = 11
-    guard_bits: int = 4
+    guard_bits: int = 5
     output: str = "float32"
     drain: int = 4
     max_k: int = 16384
     form: str = "planes"
-    sum_stages: int = 7
+    dequantizers: int = 1
+    readers: int = 64
     output_stages: int = 4
 
-    result = BINARY32
     tile_flags = ("nonfinite",)
 
     def __post_init__(self) -> None:
-        for name in ("rows", "cols", "lanes", "drain", "max_k"):
+        for name in ("rows", "cols", "lanes", "drain", "max_k", "readers"):
             check_integer(name, getattr(self, name), 1)
         for name, low, high in (("mu", 2, 4), ("planes", 1, MAX_BITS + 1), ("scale_digits", 8, 24), ("guard_bits", 0, 13),
-                                ("sum_stages", 1, 7), ("output_stages", 3, 26)):
+                                ("dequantizers", 1, 2), ("output_stages", 3, 26)):
             check_integer(name, getattr(self, name), low, high)
         check_integer("group_size", self.group_size)
         check_choice("group_size", self.group_size, (32, 64, 128, 256), "32, 64, 128 or 256")
@@ -113,9 +116,9 @@ class BcqConfig(EngineConfig):
         check_choice("form", self.form, ("planes", "uniform"), "'planes' or 'uniform'")
         self._check_drain()
         check_integer("max_k", self.max_k, 1, 2**17)
-        if self.product_bits > _PRODUCT_BITS:
-            raise ValueError(f"scale_digits must leave products {_PRODUCT_BITS} bits, not be {self.scale_digits} for "
-                             f"{self.product_bits}; fewer planes or guard_bits spare some")
+        if self.sum_bits > _SUM_BITS:
+            raise ValueError(f"scale_digits must leave sums {_SUM_BITS} bits, not be {self.scale_digits} for {self.sum_bits}; "
+                             "fewer planes or guard_bits or a smaller max_k spare some")
 
     @property
     def merges(self) -> bool:
@@ -126,6 +129,21 @@ class BcqConfig(EngineConfig):
     def tables(self) -> int:
         """Tables of a beat; the last one may be of fewer activations."""
         return ceil(self.lanes / self.mu)
+
+    @property
+    def copies(self) -> int:
+        """Of a row's tables."""
+        return ceil(self.cols / self.readers)
+
+    @property
+    def edge_stages(self) -> int:
+        """Cycles from a beat to the tables that elements read."""
+        return EDGE_STAGES + (self.copies > 1)
+
+    @property
+    def capture_stages(self) -> int:
+        """Cycles from a pass's last beat to the capture of its sums; the first row's turn is a cycle later."""
+        return self.edge_stages + MAC_STAGES
 
     @property
     def group_beats(self) -> int:
@@ -208,19 +226,27 @@ class BcqConfig(EngineConfig):
         return self.accumulator_bits + self.scale_digits + self.merges
 
     @property
-    def largest_exponent(self) -> int:
-        """Of a product: a row's and a scale's."""
-        return _LARGEST_EXPONENT + SCALE_RANGE
-
-    @property
     def exponent_bias(self) -> int:
-        """A product ``p`` of alignment E and scale exponent e counts ``p * 2**(E + e + exponent_bias)`` column constants."""
-        return -25 - self.guard_bits - SCALE_RANGE - self.scale_digits
+        """A sum ``s`` at the running exponent R counts ``s * 2**(R + exponent_bias)`` column constants.
+
+        So does a product of alignment R and the largest scale exponent, `SCALE_RANGE`.
+        """
+        return -25 - self.guard_bits - self.scale_digits
 
     @property
     def max_visits(self) -> int:
         """Most products that a result is the sum of."""
         return self.max_groups * (1 if self.merges else self.planes)
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of a sum over planes and groups, in fixed point: it cannot overflow."""
+        return self.product_bits + (self.max_visits - 1).bit_length()
+
+    @property
+    def result(self) -> Number | tuple[Field, ...]:
+        """A sum in fixed point, and the exponent of its unit."""
+        return (Field("sum", signed(self.sum_bits)), Field("exponent", EXPONENT_BITS))
 
     @property
     def timing(self) -> Timing:
@@ -229,11 +255,10 @@ class BcqConfig(EngineConfig):
         Ends of passes keep a distance: all rows are visited before the next sums leave the elements, and a row's sum is written
         before it is read again.
         """
-        capture = EDGE_STAGES + MAC_STAGES
         return Timing(
-            interval=max(self.rows, capture, self.sum_stages + 1),
-            result=capture + 1 + PRODUCT_STAGES + self.sum_stages + 1,
-            output=self.output_stages,
+            interval=max(ceil(self.rows / self.dequantizers), SUM_STAGES - READ_STAGE + 1),
+            result=self.capture_stages + 1 + SUM_STAGES + 2,
+            output=conversion_stages(self.sum_bits) + self.output_stages,
             drain_beats=self.drain_beats,
             scaled="group" if self.merges else "pass",
         )

@@ -7,9 +7,10 @@ For one token, one output channel, with g guard bits; planes in their order, an 
 * A row's activations of a group are aligned to the largest of their exponents, E:
   ``A = round(significand * 2**g / 2**(E - exponent))``, half away from zero.
 * ``P_i = sum(b_ij * A_j)``, exact: from tables of sums of ``mu`` activations, chosen by ``mu`` bits of a plane.
-* ``S <- RNE32(S + P_i * significand_i * 2**(E + e_i + bias))``, one rounding a plane and group. Of uniform weights, form
-  "uniform": ``S <- RNE32(S + (sum(2**i * P_i) * significand + sum(A_j) * offset) * 2**(E + e + bias))``, one a group.
-* ``y = RNE(S * column)``, column a power of two, in binary32 or binary16.
+* In fixed point, at a running exponent R that rises by d to max(R, E), with a scale's exponent ``e_i`` of at most 15:
+  ``S <- (S >> d) + (P_i * significand_i >> R - E + 15 - e_i)``, a plane and group. Of uniform weights, form "uniform":
+  ``S <- (S >> d) + (sum(2**i * P_i) * significand + sum(A_j) * offset >> R - E + 15 - e)``, a group.
+* ``y = RNE(RNE32(S * 2**(R + bias)) * column)``, column a power of two, in binary32 or binary16.
 """
 
 from typing import NamedTuple
@@ -17,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..alignment import align_to, check_binary16, fields_of
-from ..floating import accumulate_float32, scale_round
+from ..floating import fixed_to_float32, scale_round
 from .config import BcqConfig, check_operands, scale_fields
-from .quantizer import QuantizedWeight
+from .quantizer import SCALE_RANGE, QuantizedWeight
 
 __all__ = ["Flags", "error_bound", "group_exponents", "matmul", "plane_sums", "reference"]
 
@@ -57,12 +58,14 @@ def group_exponents(x: np.ndarray, config: BcqConfig) -> np.ndarray:
 
 
 class _Visits(NamedTuple):
-    """A sum of a group, or of a plane of it, and its scale: products int64 [M, N], exponents [M, N] less the bias, and the
-    largest weight [N] in units of the product for a unit of an activation, of how many.
+    """A sum of a group, or of a plane of it, times its scale: products int64 [M, N], the group's alignments [M, 1], how far
+    scales' exponents [N] are below the largest, and the largest weight [N] in units of the product for a unit of an activation,
+    of how many.
     """
 
     product: np.ndarray
-    exponent: np.ndarray
+    alignment: np.ndarray
+    below: np.ndarray
     largest: np.ndarray
     length: int
 
@@ -83,7 +86,7 @@ def _visits(x, qweight, config):
             if offset is not None:
                 product = product + aligned.sum(axis=1).astype(np.int64)[:, None] * offset[:, index, visit]
                 largest = largest + np.abs(offset[:, index, visit])
-            yield _Visits(product, alignment + exponent[:, index, visit], largest, weight.shape[1])
+            yield _Visits(product, alignment, SCALE_RANGE - exponent[:, index, visit], largest, weight.shape[1])
 
 
 def matmul(
@@ -91,9 +94,12 @@ def matmul(
 ) -> np.ndarray | tuple[np.ndarray, Flags]:
     """The engine's answer bit for bit: x float16 [M, K] -> y [M, N] in the config's output format, and its flags."""
     check_operands(qweight, config, x)
-    total = np.zeros((len(x), qweight.shape[0]), np.float32)
+    total, running = np.zeros((len(x), qweight.shape[0]), np.int64), np.zeros((len(x), 1), np.int64)
     for visit in _visits(x, qweight, config):
-        total = accumulate_float32(total, visit.product, visit.exponent + config.exponent_bias)
+        risen = np.maximum(running, visit.alignment)
+        total = (total >> risen - running) + (visit.product >> risen - visit.alignment + visit.below)
+        running = risen
+    total = fixed_to_float32(total, running + config.exponent_bias)
     y, overflow = scale_round(total, scale_fields(qweight, config).column[None, :], np.dtype(config.output))
     if not flags:
         return y
@@ -116,16 +122,22 @@ def reference(x: np.ndarray, qweight: QuantizedWeight) -> np.ndarray:
 def error_bound(x: np.ndarray, qweight: QuantizedWeight, config: BcqConfig) -> np.ndarray:
     """Worst case of ``|matmul - reference|`` [M, N], derived from the operands, for results that do not overflow.
 
-    An aligned activation is off by at most half a unit, so a plane's sum by half a unit for each weight; each sum is rounded
-    once (2**-24 of the running magnitude), the output once.
+    An aligned activation is off by at most half a unit, so a plane's sum by half a unit for each weight. A product that moves
+    down loses less than a unit of the sum, and so does the sum at each rise of its exponent; it is rounded once, to binary32,
+    and the output once.
     """
     check_operands(qweight, config, x)
     column = scale_fields(qweight, config).column
     bound, magnitude = np.zeros((2, len(x), qweight.shape[0]))
+    running = np.zeros((len(x), 1), np.int64)
     for visit in _visits(x, qweight, config):
-        unit = np.ldexp(1.0, visit.exponent + config.exponent_bias)
+        unit = np.ldexp(1.0, visit.alignment - visit.below + config.exponent_bias)
         bound += visit.length / 2 * visit.largest * unit
         magnitude += np.abs(visit.product) * unit
-        bound += magnitude * 2.0**-24
+        risen = np.maximum(running, visit.alignment)
+        lost = (risen - visit.alignment + visit.below > 0).astype(int) + ((risen > running) & (running > 0))
+        bound += lost * np.ldexp(1.0, risen + config.exponent_bias)
+        running = risen
+    bound += (magnitude + bound) * 2.0**-24
     epsilon, tiny = (2.0**-24, 2.0**-150) if config.output == "float32" else (2.0**-11, 2.0**-25)
     return bound * column * (1 + epsilon) + np.abs(reference(x, qweight)) * epsilon + tiny

@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 
 from ..alignment import EXPONENT_BITS, MANTISSA_BITS, check_binary16
-from ..config import EngineConfig, Work, chunk_skew
+from ..config import EngineConfig, Work, chunk_skew, conversion_stages
 from ..parameters import check_choice, check_integer
 from ..schedule import GroupSchedule, Schedule, Timing
 from ..streams import BINARY16, BINARY32, Field, Number, signed, unsigned
@@ -245,8 +245,8 @@ class BitModConfig(EngineConfig):
 
     @property
     def conversion_stages(self) -> int:
-        """Cycles in which the dense form makes a sum over groups a binary32 number: an integer's, and its exponent's."""
-        return 5 + 2 * (self.sum_bits > 25) + 1
+        """Cycles in which the dense form makes a sum over groups a binary32 number."""
+        return conversion_stages(self.sum_bits)
 
     @property
     def exponent_bias(self) -> int:
