@@ -19,13 +19,16 @@ from . import timing
 from .fanout import insert_trees
 from .results import AreaRow
 
-__all__ = ["FANOUT", "LIMIT", "longest_path", "measure", "recipe", "summarize", "tool_versions"]
+__all__ = ["FANOUT", "LIMIT", "MODULES", "longest_path", "measure", "recipe", "summarize", "tool_versions"]
 
 LIMIT = 600.0
 """Seconds that a tool may take for one design."""
 
 FANOUT = "buffer trees"
 """Category of the trees that distribute signals over an array."""
+
+MODULES = "modules.v"
+"""File of the netlist before modules that keep their borders are flattened."""
 
 # What Yosys 0.70 gives to ABC for `-constr` and `-D`, stated here so that it cannot change by itself. Only the last -d is
 # ours: it leaves the delay in stats.txt, since the packaged Yosys loses what ABC prints.
@@ -110,6 +113,7 @@ def recipe(design, library, categories, booth=False):
         f"abc {mapping} -constr constr -D 1 -script +{_ABC.replace(' ', ',')}",
         "opt_clean -purge",
         f"tee -q -o stat.json stat -json {liberty}",
+        *([f"write_verilog -norename -noattr -noexpr -simple-lhs {MODULES}"] if kept else []),
         # What OpenSTA reads, and what has one longest path: flat, without vectors on the left.
         *(["setattr -mod -unset keep_hierarchy *", "flatten", "opt_clean -purge"] if kept else []),
         "splitnets -ports",

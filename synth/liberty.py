@@ -9,7 +9,7 @@ import itertools
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["Group", "numbers", "parse", "truth_table"]
+__all__ = ["Group", "numbers", "operands", "parse", "truth_table"]
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _STATEMENT = re.compile(r"""
@@ -96,6 +96,11 @@ def _broken(source, text, position, expected):
 def numbers(value):
     """Numbers of an ``index`` or ``values`` attribute."""
     return [float(number) for number in re.findall(r"[-+.\deE]+", value)]
+
+
+def operands(function):
+    """Names in a function, in their order; the constants 0 and 1 are none."""
+    return list(dict.fromkeys(token for token in re.findall(r"\w+", function) if token not in ("0", "1")))
 
 
 def truth_table(function, pins):

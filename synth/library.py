@@ -59,6 +59,8 @@ class Library:
         Whether it is the project's own, which knows gate equivalents and FO4 but no um2 and ps.
     time_unit : float
         Unit of time of the first file, in ps: that of OpenSTA.
+    energy_unit : float
+        Unit of energy of the first file, in J.
     nand2 : float
         Area of the smallest two-input NAND, which is one gate equivalent.
     driver : str
@@ -79,6 +81,7 @@ class Library:
     files: tuple[str, ...]
     generic: bool
     time_unit: float
+    energy_unit: float
     nand2: float
     driver: str
     load: float
@@ -128,6 +131,7 @@ def load_library(paths, folder, dont_use=()):
     load = next((load for pattern, load in _LOADS.items() if fnmatch.fnmatch(name, pattern)), 4 * inverter)
     return Library(
         name=name, folder=folder, files=tuple(texts), generic=not paths, time_unit=_time_unit(groups[0]),
+        energy_unit=_farad(groups[0]) * 1e-15,
         nand2=_smallest(cells, _NAND2, "a two-input NAND", name).area, driver=_driver(cells, name), load=load,
         flipflops=_flipflops(cells, load, name), repeater=_repeater(cells, name), dont_use=(*DONT_USE, *dont_use),
         loads={cell.name: {pin: farad / inverter for pin, farad in cell.capacitances.items()} for cell in cells},
@@ -152,6 +156,12 @@ def _time_unit(library):
     return float(unit[1]) * _TIME[unit[2].lower()]
 
 
+def _farad(library):
+    """Unit of capacitance in fF, which is that of energy in fJ where voltages are in V."""
+    amount, unit = library.attributes.get("capacitive_load_unit", "1, pf").split(",")
+    return float(amount) * _CAPACITANCE[unit.strip().lower()]
+
+
 class _Cell:
     """A cell, in um2, ps and fF."""
 
@@ -159,8 +169,7 @@ class _Cell:
         self.name = group.arguments
         self.area = float(group.attributes.get("area", 0))
         self._group, self._time = group, _time_unit(library)
-        amount, unit = library.attributes.get("capacitive_load_unit", "1, pf").split(",")
-        self._farad = float(amount) * _CAPACITANCE[unit.strip().lower()]
+        self._farad = _farad(library)
         self._loads = {template.arguments: template.attributes.get("index_2") for template in library.find("lu_table_template")}
         self.pins = {direction: [pin for pin in group.find("pin") if pin.attributes.get("direction") == direction]
                      for direction in ("input", "output")}
