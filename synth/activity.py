@@ -77,7 +77,7 @@ class GateModel:
     Raises
     ------
     ToolError
-        If a cell is neither combinational nor a flip-flop at that clock without set and reset.
+        If a cell is neither combinational nor a flip-flop at that clock whose set and reset, if any, are tied off.
     """
 
     def __init__(self, netlist, groups, clock):
@@ -118,8 +118,9 @@ class GateModel:
 
     def _check_flipflop(self, cell, attributes):
         clocked = cell.pins.get(attributes["clocked_on"])
-        if clocked != self.clock or attributes.keys() & {"clear", "preset"}:
-            raise ToolError(f"{cell.kind} must be a flip-flop at rising edges of the clock, without set and reset")
+        forced = any(_may_be_high(attributes.get(kind, "0"), cell.pins) for kind in ("clear", "preset"))
+        if clocked != self.clock or forced:
+            raise ToolError(f"{cell.kind} must be a flip-flop at rising edges of the clock, its set and reset tied off")
 
     def _new_net(self):
         self._nets += 1
@@ -268,6 +269,13 @@ def _outputs(group):
     """Functions of a cell's outputs."""
     return {pin.arguments: pin.attributes["function"] for pin in group.find("pin")
             if pin.attributes.get("direction") == "output" and "function" in pin.attributes}
+
+
+def _may_be_high(function, pins):
+    """Whether a function of nets is anything but a constant 0."""
+    fixed = [pins.get(pin) for pin in liberty.operands(function)]
+    table = liberty.truth_table(function, liberty.operands(function)) or ()
+    return not set(fixed) <= {0, 1} or table[int("0" + "".join(map(str, fixed)), 2)]
 
 
 def _clock_energies(group, clock):

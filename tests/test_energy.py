@@ -121,8 +121,13 @@ def test_a_netlist_that_cannot_be_simulated_is_refused(library):
     groups = cell_groups(library)
     with pytest.raises(ToolError, match="^netlist.v must hold cells of the library alone, not NAND9$"):
         read_netlist(TOGGLE.replace("NAND2_X1", "NAND9"), groups)
-    with pytest.raises(ToolError, match="^DFF must be a flip-flop at rising edges of the clock, without set and reset$"):
+    with pytest.raises(ToolError, match="^DFF must be a flip-flop at rising edges of the clock, its set and reset tied off$"):
         GateModel(read_netlist(TOGGLE.replace(".CK(clk)", ".CK(late)"), groups), groups, "clk")
+    resettable = TOGGLE.replace("DFF ", "DFFR ").replace(".D(", ".RN(1'h1),\n    .D(")
+    GateModel(read_netlist(resettable, groups), groups, "clk")
+    for reset in ("1'h0", "d"):
+        with pytest.raises(ToolError, match="^DFFR must be a flip-flop at rising edges of the clock, its set and reset tied"):
+            GateModel(read_netlist(resettable.replace("1'h1", reset), groups), groups, "clk")
     with pytest.raises(ToolError, match="^a netlist must settle within 100000 steps: it has a loop$"):
         GateModel(read_netlist(TOGGLE.replace(".A(q),\n    .Z(late)", ".A(y0),\n    .Z(late)").replace(
             "XOR2_X1 x (\n    .A(q)", "NAND2_X1 x (\n    .A(high)"), groups), groups, "clk")
