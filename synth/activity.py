@@ -218,9 +218,10 @@ def run_streams(model, inputs, beats, output="outputs"):
     ports = model.netlist.inputs
     offers = {name: _Stream(model.netlist, name, words) for name, words in inputs.items()}
     payload, valid = _bits(model.netlist.outputs, f"{output}__payload"), model.netlist.outputs[f"{output}__valid"]
+    offered = [ports[f"{name}__valid"] for name in inputs]  # what a run before may have left
     model.start()
     for reset in (1,) * _RESET_CYCLES + (0,) * _RESET_CYCLES:
-        model.cycle([ports["rst"], ports[f"{output}__ready"]], [reset, 1])
+        model.cycle([ports["rst"], ports[f"{output}__ready"], *offered], [reset, 1, *[0] * len(offered)])
     model.start()
     for _ in range(_IDLE_CYCLES):
         model.cycle()
