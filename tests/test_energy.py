@@ -12,8 +12,8 @@ from subbyte import cli
 from subbyte.synth import generic, timing
 from subbyte.synth.activity import GateModel, run_streams
 from subbyte.synth.energy import check_library, price
-from subbyte.synth.library import load_library
 from subbyte.synth.gates import cell_groups, read_netlist
+from subbyte.synth.library import load_library
 from subbyte.tests.recordings import SHARED
 from subbyte.tools.process import ToolError
 from subbyte.tools.toolchain import MissingTool
