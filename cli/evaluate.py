@@ -43,7 +43,8 @@ _GROUP = 128
               "Default: the scheme's first.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
               help="A parameter of the engine, such as its group size; repeat for more. An unknown one lists all.")
-@click.option("--mixed", metavar="FILE", help="A format for each layer, as `subbyte mix` chose them.")
+@click.option("--mixed", metavar="FILE", multiple=True,
+              help="A format for each layer, as `subbyte mix` chose them; repeat for a row each.")
 @click.option("--path", "way", metavar="|".join(PATHS), type=click.Choice(PATHS), default=PATHS[0], show_default=True,
               help="How products are computed: in float32 from dequantized weights, or by the exact model, to the bit.")
 @click.option("--activations", "how", metavar="NAME",
@@ -82,14 +83,12 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, calibration, attentio
       subbyte evaluate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf --path both --tokens 2048
     """
     parameters = parse_settings(scheme.Config, settings)
-    if mixed is None:
-        chosen = [(*one, None) for one in _engines(scheme, fmt, parameters)]
-    elif fmt is not None:
+    if mixed and fmt is not None:
         raise ValueError(f"--format must not be given with --mixed, which has one for each layer, not {fmt!r}")
-    else:
-        mixed = load_mixed(mixed).check(scheme)
-        first = next(iter(mixed.formats.values()))
-        chosen = [(first, scheme.config_of(first, **{**parse_stored(scheme.Config, mixed.settings), **parameters}), mixed)]
+    chosen = [] if mixed else [(*one, None) for one in _engines(scheme, fmt, parameters)]
+    for one in [load_mixed(file).check(scheme) for file in mixed]:
+        first = next(iter(one.formats.values()))
+        chosen.append((first, scheme.config_of(first, **{**parse_stored(scheme.Config, one.settings), **parameters}), one))
     calibrating = None
     if calibration is not None:
         calibrating, how = Calibrating.parse(calibration), how or scheme.emulations[0]
