@@ -154,9 +154,9 @@ class Tender(Scheme):
         exact = fast.reference(x, qweight, correction).reshape(-1, qweight.shape[0])[: x.rows]
         return exact if bias is None else exact + np.asarray(bias, np.float64)
 
-    def answer(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
-        y = fast.matmul(x, qweight, config, correction, bias, divisors)
-        return (y * self._unit(x, config, divisors)).astype(np.float32)
+    def answer(self, x, qweight, config, **terms):
+        y = fast.matmul(x, qweight, config, **terms)
+        return (y * self._unit(x, config, terms.get("divisors"))).astype(np.float32)
 
     @staticmethod
     def _unit(x, config, divisors):
