@@ -47,7 +47,8 @@ class CharacterModel(Model):
         except FileNotFoundError:
             raise WeightFileError(f"{path}: no such file") from None
         except (KeyError, ValueError):
-            raise WeightFileError(f"{path}: an .npz model must have arrays dims and vocab, as that in examples/ has") from None
+            raise WeightFileError(f"{path}: a model must be a GGUF or a safetensors file, not npz without arrays dims and vocab"
+                                  ", which a character model has") from None
         self.config = Config(
             blocks=blocks, width=width, hidden=hidden, vocabulary=vocabulary, context=context, heads=heads, kv_heads=heads,
             head_width=width // heads, epsilon=1e-5, rope_base=1e4, interleaved=True, tied=False)

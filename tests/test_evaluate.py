@@ -167,7 +167,7 @@ def test_a_models_own_ternary_weights(tmp_path):
     done = evaluate("bipolar", "--weights", model, "--tokens", 64, "--format", "bipolar1")
     assert done.exit_code == 2 and done.stderr.count("\n") == 2 and "error: " in done.stderr, done.output
     np.savez(tmp_path / "m.npz", a=np.zeros(3))
-    for path, message in ((tmp_path / "m.npz", "must have arrays dims and vocab"), (tmp_path / "n.npz", "no such file")):
+    for path, message in ((tmp_path / "m.npz", "not npz without arrays dims and vocab"), (tmp_path / "n.npz", "no such file")):
         done = evaluate("rsr", "--weights", path)
         assert done.exit_code == 2 and message in done.stderr, done.output
 
