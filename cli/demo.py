@@ -4,7 +4,6 @@
 
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,7 +24,7 @@ _HAPPENED = """\
 What happened: real weights were quantized to 4 bits and packed into the engine's stream words; the
 generated Verilog, compiled by Verilator, multiplied real activations with them; every output was compared
 with the exact NumPy model, and the number of cycles with the predicted one."""
-_GENERATE = _ROOT / "examples" / "generate.py"
+_CHARACTERS = _ROOT / "examples" / "shakespeare_ternary.npz"
 
 
 def main():
@@ -55,12 +54,8 @@ def main():
         print(f"\n{_HAPPENED} Then the model\nwrote text through an engine for one token at a time, its products compared "
               "likewise.")
         return 0
-    print("\n3. Write a few characters with a ternary language model, its products computed by the RSR engine", flush=True)
-    arguments = [os.path.relpath(_GENERATE), "--characters", "6"]
-    print(f"$ python {shlex.join(arguments)}", flush=True)
-    written = subprocess.run([sys.executable, *arguments], check=False).returncode
-    if written:
-        return written
+    _step("3. Write a few characters with a ternary language model, its products computed by the RSR engine",
+          ["generate", "rsr", "--weights", os.path.relpath(_CHARACTERS), "--prompt", "ROMEO:", "--tokens", "6"])
     print(f"\n{_HAPPENED} Then a trained\nternary model wrote text, all of its 42 matrix products per character computed and "
           "compared likewise.")
     return 0

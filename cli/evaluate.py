@@ -4,6 +4,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from ..tools.hints import near
 from ..tools.outputs import write_whole
 from ..tools.settings import parse_settings, parse_stored
 from .figures import save_figures
+from .layers import layer_weight
 from .recorded import RecordedCommand
 
 __all__ = ["FLOAT", "ExactRun", "PlainRun", "QuantizedRun", "UniformRun", "evaluate"]
@@ -35,17 +37,22 @@ _GROUP = 128
 @click.command(cls=RecordedCommand)
 @click.argument("scheme", metavar="SCHEME", callback=lambda context, parameter, name: scheme(name))
 @click.option("--weights", "path", metavar="FILE", required=True,
-              help="A Llama-family model: a .gguf file, or .safetensors with config.json and tokenizer.json beside it.")
+              help="A Llama-family model: a .gguf file, or .safetensors with config.json and tokenizer.json beside it; or "
+              ".npz, a ternary character model, whose weights are taken as they are.")
 @click.option("--format", "fmt", metavar="NAME", help="Weight format, or all; an unknown one lists them. "
               "Default: the scheme's first.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
               help="A parameter of the engine, such as its group size; repeat for more. An unknown one lists all.")
-@click.option("--mixed", metavar="FILE", help="A format for each layer, as `subbyte mix` chose them.")
+@click.option("--mixed", metavar="FILE", multiple=True,
+              help="A format for each layer, as `subbyte mix` chose them; repeat for a row each.")
 @click.option("--path", "way", metavar="|".join(PATHS), type=click.Choice(PATHS), default=PATHS[0], show_default=True,
               help="How products are computed: in float32 from dequantized weights, or by the exact model, to the bit.")
 @click.option("--activations", "how", metavar="NAME",
               help="How they reach the products: as they are, or in one of the scheme's ways; an unknown one lists all. "
-              f"Default: {FLOAT}; of the exact path the engine's.")
+              f"Default: {FLOAT}; of the exact path, and with --calibration, the engine's.")
+@click.option("--calibration", metavar="[TEXT][,tokens=N][,rounding=down]",
+              help="Static metadata of activations, from so many last tokens of a text (8192 of the default one), in place of "
+              "those that each chunk has; Tender publishes it. Rounding down puts channels one group lower.")
 @click.option("--attention", is_flag=True, help="Attention's own two products, too, as the scheme publishes them.")
 @click.option("--tokens", metavar="N", type=click.IntRange(min=2), default=8192, show_default=True,
               help="How many of the text's first tokens, rounded down to whole windows.")
@@ -58,12 +65,13 @@ _GROUP = 128
               help="Draw perplexity against bits a weight (.svg, .png, .pdf), a line for each scheme and kind of format.")
 @click.option("--json", "figures", metavar="FILE", type=click.Path(path_type=Path),
               help="Write the figures to a file as well, layer by layer.")
-def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, text, baselines, earlier, plot, figures):
+def evaluate(scheme, path, fmt, settings, mixed, way, how, calibration, attention, tokens, text, baselines, earlier, plot,
+             figures):
     """Measure the perplexity of a model with a scheme's weights in all linear layers of its blocks.
 
     The text's windows of 2048 tokens do not overlap; each stands by itself and predicts all its tokens but the first.
-    Embedding, norms, head and attention's own products stay in float32. Nothing is calibrated or searched on a text, and
-    nothing is random. --format all measures every format of the scheme.
+    Embedding, norms, head and attention's own products stay in float32. Without --calibration nothing is calibrated or searched
+    on a text, and nothing is random. --format all measures every format of the scheme.
 
     --path exact computes the linear products as the RTL does, bit for bit, and says what its arithmetic loses against float64
     on the same operands: rms of each layer over that of its product, and the worst. --path both has the same operands in
@@ -75,18 +83,26 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, te
       subbyte evaluate {engine} --weights build/model/SmolLM2-135M-Instruct.Q4_1.gguf --path both --tokens 2048
     """
     parameters = parse_settings(scheme.Config, settings)
-    if mixed is None:
-        chosen = [(*one, None) for one in _engines(scheme, fmt, parameters)]
-    elif fmt is not None:
+    if mixed and fmt is not None:
         raise ValueError(f"--format must not be given with --mixed, which has one for each layer, not {fmt!r}")
-    else:
-        mixed = load_mixed(mixed).check(scheme)
-        first = next(iter(mixed.formats.values()))
-        chosen = [(first, scheme.config_of(first, **{**parse_stored(scheme.Config, mixed.settings), **parameters}), mixed)]
-    runs = [run for one in chosen for run in _runs(scheme, *one, way, how, attention)]
+    chosen = [] if mixed else [(*one, None) for one in _engines(scheme, fmt, parameters)]
+    for one in [load_mixed(file).check(scheme) for file in mixed]:
+        first = next(iter(one.formats.values()))
+        chosen.append((first, scheme.config_of(first, **{**parse_stored(scheme.Config, one.settings), **parameters}), one))
+    calibrating = None
+    if calibration is not None:
+        calibrating, how = Calibrating.parse(calibration), how or scheme.emulations[0]
+    runs = [_runs(scheme, *one, way, how, attention) for one in chosen]
     model, text = models.open_model(path), Path(text or models.TEXT)
     size = min(models.WINDOW, model.config.context)
     windows = models.windows(models.read_tokens(path, text), tokens, size)
+    if calibrating is not None:
+        samples = calibrating.windows(path, text, windows)
+        for same, *others in runs:
+            same.calibrate(model, samples, calibrating)
+            for run in others:
+                run.calibrating, run.calibrations = calibrating, same.calibrations
+    runs = [run for of_engine in runs for run in of_engine]
     shown = [row for file in earlier for row in _read(file, text.name, windows.size)]
     rows = [run.measure(model, windows) for run in runs]
     if baselines:
@@ -105,7 +121,8 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, te
     click.echo(f"  {'weights':<28}{'activations':<26}{'bits':>7}{'error':>9}{'loss':>10}{'perplexity':>14}")
     for row in rows:
         shown = f"{row['perplexity']:,.2f}" if row["perplexity"] < model.config.vocabulary else "collapsed"
-        how = row["activations"] + "+attention" * row["attention"] + ", exact" * (row["path"] == "exact")
+        how = row["activations"] + ", static" * bool(row.get("calibration")) + "+attention" * row["attention"]
+        how += ", exact" * (row["path"] == "exact")
         click.echo(f"  {row['format']:<28}{how:<26}{row['bits_per_weight']:>7.3f}{row['error']:>9.2%}"
                    f"{row['loss']:>10.4f}{shown:>14}")
     for row, beside in zip(rows, [*rows[1:], None]):
@@ -119,6 +136,45 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, attention, tokens, te
             raise ValueError(f"--plot needs a perplexity below the vocabulary's {model.config.vocabulary}: all have collapsed")
         write_whole(plot, curves(finite, f"{Path(path).name} on {text.name}, {windows.size} tokens",
                                  plot.suffix.removeprefix(".") or "svg"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrating:
+    """On what activations are calibrated: the last tokens of a text, so that what reads a text from its beginning meets others.
+
+    Attributes
+    ----------
+    text : Path
+    tokens : int
+        Rounded down to whole windows.
+    rounding : "up" or "down"
+    """
+
+    text: Path = models.TEXT
+    tokens: int = 8192
+    rounding: str = "up"
+
+    @classmethod
+    def parse(cls, given: str) -> "Calibrating":
+        """``TEXTFILE``, and behind it ``,tokens=N`` and ``,rounding=down`` if wished; without a file the default text."""
+        rest, found = given, {}
+        while option := re.search(r",(\w+)=([^,=]*)$", rest):
+            rest, found[option[1]] = rest[: option.start()], option[2]
+        tokens, rounding = found.pop("tokens", str(cls.tokens)), found.pop("rounding", cls.rounding)
+        if found or not tokens.isdecimal() or int(tokens) < 2 or rounding not in ("up", "down"):
+            raise ValueError("--calibration must be a text file, and behind it ,tokens=N of at least 2 or ,rounding=up or down "
+                             f"if wished, not {given!r}")
+        return cls(Path(rest) if rest else cls.text, int(tokens), rounding)
+
+    def windows(self, path, text, judging):
+        """Windows int64 [W, T] as long as those that judge, of which they have no token."""
+        read, size = models.read_tokens(path, self.text), judging.shape[1]
+        count, used = self.tokens // size * size, judging.size if self.text.samefile(text) else 0
+        if not size <= count <= len(read) - used:
+            beside = f", beside the {used} that judge" if used else ""
+            raise ValueError(f"--calibration must be on {size} to {len(read) - used} tokens of {self.text.name}{beside}, "
+                             f"not on {self.tokens}")
+        return models.windows(read[len(read) - count :], None, size)
 
 
 def _runs(scheme, fmt, config, mixed, way, how, attention):
@@ -187,9 +243,10 @@ def _engines(scheme, fmt, parameters):
 class _Run:
     """One way to compute the linear layers, measured on windows; ``layers`` has an entry a layer."""
 
-    name, how, path, attend = "", FLOAT, PATHS[0], None
+    name, how, path, attend, calibrated_on = "", FLOAT, PATHS[0], None, None
 
     def __init__(self):
+        self._model: models.Model
         self.layers, self._squares, self._weights, self._bits = [], np.zeros(2), 0, 0.0
 
     def layer(self, site, weight):
@@ -212,12 +269,13 @@ class _Run:
 
     def measure(self, model, windows):
         """The figures of a run."""
+        self._model = model
         started, worked = time.perf_counter(), time.process_time()
         with _progress(self.name) as progress:
             result = models.perplexity(model, windows, self.layer, progress, attend=self.attend)
         spread = result.losses.std(ddof=1) / np.sqrt(len(result.losses)) if len(result.losses) > 1 else None
-        return {"format": self.name, "activations": self.how, "attention": self.attend is not None,
-                "path": self.path, "perplexity": result.value,
+        return {"format": self.name, "activations": self.how, "calibration": self.calibrated_on,
+                "attention": self.attend is not None, "path": self.path, "perplexity": result.value,
                 "loss": result.loss, "loss_standard_error": spread, "losses": result.losses.tolist(),
                 "predicted": result.predicted, **self.totals, "seconds": time.perf_counter() - started,
                 "processor_seconds": time.process_time() - worked, "layers": self.layers}
@@ -238,19 +296,43 @@ class QuantizedRun(_Run):
             self.name = "mixed"
         if attention:
             self.attend = self.attended
+        self.calibrating, self.calibrations = None, {}
+
+    @property
+    def calibrated_on(self):
+        """What there is to tell of the calibration, if there is one."""
+        one = self.calibrating
+        return one and {"text": one.text.name, "tokens": one.tokens, "rounding": one.rounding}
+
+    def calibrate(self, model, windows, calibrating):
+        """Find the static metadata of all sites, when the model, its weights as they are, reads windows."""
+        sites = [models.Site(block, name) for block in range(model.config.blocks) for name in models.LINEARS]
+        found = {site: self.scheme.calibrator(self._config_at(site.tensor)[1], site.normalised, self.how) for site in sites
+                 if site.name not in model.shared}
+        if self.how == FLOAT:
+            raise ValueError(f"--calibration is for activations that are rounded: --activations must not be {FLOAT}")
+        with _progress(f"{self.name}, calibrating"):
+            models.watch(model, windows, lambda site, x: found[site].add(x))
+        self.calibrating = calibrating
+        self.calibrations = {site: found[site._replace(name=model.shared.get(site.name, site.name))].calibration(
+            calibrating.rounding, cap=True) for site in sites}
 
     def attended(self, kind, x, other):
         """One of attention's products: see :data:`subbyte.models.decoder.Attend`."""
         operand, quantized = self.scheme.attention(kind, x, other, self.config)
         return np.asarray(operand, np.float32) @ quantized.dequantize().T
 
+    def _config_at(self, tensor):
+        """A layer's format, and the config of the engine that takes it."""
+        if self.mixed is None:
+            return self.name, self.config
+        fmt = self.mixed.format_of(tensor)
+        return fmt, dataclasses.replace(self.config, **self.scheme.format_settings.get(fmt, {}))
+
     def quantized(self, site, weight):
         """A layer's weight, what it stands for, and the config of the engine that takes it."""
-        fmt, config = self.name, self.config
-        if self.mixed is not None:
-            fmt = self.mixed.format_of(site.tensor)
-            config = dataclasses.replace(config, **self.scheme.format_settings.get(fmt, {}))
-        qweight = self.scheme.quantize(weight, fmt, config)
+        fmt, config = self._config_at(site.tensor)
+        qweight = layer_weight(self.scheme, self._model, site, weight, fmt, config)
         dequantized = qweight.dequantize()
         self.note(site, weight, dequantized, qweight.bits_per_weight, fmt)
         return qweight, dequantized, config
@@ -259,7 +341,8 @@ class QuantizedRun(_Run):
         _, dequantized, config = self.quantized(site, weight)
         if self.how == FLOAT:
             return models.plain(site, dequantized)
-        return lambda x: self.scheme.emulate(x, weight, dequantized, config, site.normalised, self.how)
+        calibration = self.calibrations.get(site)
+        return lambda x: self.scheme.emulate(x, weight, dequantized, config, site.normalised, self.how, calibration)
 
 
 class ExactRun(QuantizedRun):
@@ -272,10 +355,10 @@ class ExactRun(QuantizedRun):
 
     def layer(self, site, weight):
         qweight, dequantized, config = self.quantized(site, weight)
-        errors = _Errors()
+        errors, calibration = _Errors(), self.calibrations.get(site)
 
         def product(x):
-            operand, terms = self.scheme.site(x, weight, dequantized, config, site.normalised, self.how)
+            operand, terms = self.scheme.site(x, weight, dequantized, config, site.normalised, self.how, calibration)
             y = self.scheme.answer(operand, qweight, config, **terms)
             self.layers[place]["arithmetic"] = errors.add(y, self.scheme.reference(operand, qweight, config, **terms))
             return y

@@ -15,13 +15,14 @@ import click
 import numpy as np
 from rich.console import Console
 
-from .. import models, weights
+from .. import models
 from ..explore import Machine, layer_bytes
 from ..schemes import Scheme, scheme
 from ..schemes.operands import keep_words
 from ..sim.engine_run import EngineModel
 from ..tools.settings import parse_settings
 from .figures import save_figures
+from .layers import layer_weight
 from .main import Failure
 from .recorded import RecordedCommand
 
@@ -62,8 +63,7 @@ class Products:
         From a site to the format and config of its layer.
     on_engine : bool
         Whether the RTL computes them.
-    stored : path or None
-        A character model's file, of ternary or integer weights that are taken as they are; None: they are quantized.
+    model : Model
 
     Attributes
     ----------
@@ -75,8 +75,8 @@ class Products:
         Stored bits of all weights.
     """
 
-    def __init__(self, one: Scheme, engine_of, on_engine: bool, stored=None):
-        self.scheme, self.engine_of, self.on_engine, self.stored = one, engine_of, on_engine, stored
+    def __init__(self, one: Scheme, engine_of, on_engine: bool, model: models.Model):
+        self.scheme, self.engine_of, self.on_engine, self.model = one, engine_of, on_engine, model
         self.work: dict[str, _Work] = {}
         self.seconds, self.bits, self.size = 0.0, 0.0, 0
         self._engines: dict = {}
@@ -85,14 +85,7 @@ class Products:
     def layer(self, site, weight):
         """See :data:`subbyte.models.decoder.Layer`."""
         fmt, config = self.engine_of(site)
-        if self.stored is None:
-            qweight = self.scheme.quantize(weight, fmt, config)
-        else:
-            name = models.CharacterWriter.stored_name(site)
-            tensor = weights.load_quantized(self.stored, name)
-            if tensor is None:
-                raise ValueError(f"{self.stored}: tensor {name!r} must hold integers with scales")
-            qweight, _ = self.scheme.take(tensor, None, config)
+        qweight = layer_weight(self.scheme, self.model, site, weight, fmt, config)
         keep_words(qweight)
         self.bits += qweight.bits_per_weight * weight.size
         self.size += weight.size
@@ -160,14 +153,13 @@ def generate(scheme, path, prompt, tokens, fmt, settings, clock, temperature, se
       subbyte generate rsr --weights examples/shakespeare_ternary.npz --prompt "ROMEO:" --tokens 8
     """
     config, chosen = _engine(scheme, fmt, parse_settings(scheme.Config, settings))
-    stored = path if Path(path).suffix == ".npz" else None
-    products = Products(scheme, lambda site: (chosen, config), not golden, stored)
+    products = Products(scheme, lambda site: (chosen, config), not golden, models.open_model(path))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         def together(work):
             return list(pool.map(lambda product: product(), work))
 
         _LOG.print("quantizing")
-        writer = models.open_writer(path, products.layer, together)
+        writer = models.Writer(products.model, products.layer, together)
         read = writer.encode(prompt)
         if not 1 <= len(read) <= writer.context - tokens:
             raise ValueError(f"--prompt must be 1 to {writer.context - tokens} tokens, so that {tokens} more fit, "

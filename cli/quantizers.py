@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import models
 from ..golden import bcq
-from ..models.capture import SHARED
+from ..models.blocks import SHARED
 from ..schemes import scheme
 from ..tools.toolchain import build_root
 from ..weights.smollm2 import ModelUnavailable, fetch_model

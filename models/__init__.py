@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole language models in NumPy, so that formats and engines meet the activations and the text of a real one."""
 
-from .capture import PREFIX, Reading, activations, inputs_of, mean_products, mean_squares, read_tokens
-from .decoder import LINEARS, Site, forward, hidden, logits, plain
+from .blocks import LINEARS, Site
+from .capture import PREFIX, Reading, activations, inputs_of, mean_products, mean_squares, read_tokens, watch
+from .decoder import forward, hidden, logits, plain
 from .files import Config, HeldModel, Model, open_model
 from .perplexity import TEXT, WINDOW, Perplexity, perplexity, windows
 from .tokenizer import open_tokenizer
 from .uniform import Uniform
-from .writer import CharacterWriter, Writer, open_writer
+from .writer import Writer
 
 __all__ = [
-    "LINEARS", "PREFIX", "TEXT", "WINDOW", "CharacterWriter", "Config", "HeldModel", "Model", "Perplexity", "Reading",
+    "LINEARS", "PREFIX", "TEXT", "WINDOW", "Config", "HeldModel", "Model", "Perplexity", "Reading",
     "Site", "Uniform", "Writer", "activations", "forward", "hidden", "inputs_of", "logits", "mean_products",
-    "mean_squares", "open_model", "open_tokenizer", "open_writer", "perplexity", "plain", "read_tokens", "windows",
+    "mean_squares", "open_model", "open_tokenizer", "perplexity", "plain", "read_tokens", "watch", "windows",
 ]

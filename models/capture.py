@@ -5,18 +5,20 @@
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .decoder import LINEARS, Site, hidden, plain
+from .blocks import LINEARS, Site
+from .decoder import hidden, plain
 from .files import Model, open_model
 from .perplexity import TEXT
 from .tokenizer import open_tokenizer
 
-__all__ = ["PREFIX", "SHARED", "Reading", "activations", "inputs_of", "mean_products", "mean_squares", "read_tokens"]
+__all__ = ["PREFIX", "Reading", "activations", "inputs_of", "mean_products", "mean_squares", "read_tokens",
+           "watch"]
 
 PREFIX = "model:"
 """What a reading in words begins with."""
@@ -105,28 +107,35 @@ def mean_products(model: Model, windows: np.ndarray) -> dict[Site, np.ndarray]:
     return _means(model, windows, lambda x: (x.T @ x).astype(np.float64))
 
 
-SHARED = {"attn_k": "attn_q", "attn_v": "attn_q", "ffn_up": "ffn_gate"}
-"""Layers whose input is another's."""
+def watch(model: Model, windows: np.ndarray, take: Callable[[Site, np.ndarray], None]) -> None:
+    """Let a model read windows of tokens [W, T]: ``take`` sees the input [T, K] of each layer that shares no earlier one's.
+
+    It is called by several threads, with windows in any order.
+    """
+    def layer(site, weight):
+        product = plain(site, weight)
+
+        def seen(x):
+            take(site, x)
+            return product(x)
+
+        return product if site.name in model.shared else seen
+
+    hidden(model, windows, layer)
 
 
 def _means(model, windows, of):
     """Over all tokens, of what ``of`` makes of the inputs [T, K] of a window."""
     found, lock = {}, threading.Lock()
 
-    def layer(site, weight):
-        product = plain(site, weight)
+    def add(site, x):
+        part = of(x) / np.size(windows)
+        with lock:
+            found[site] = found.get(site, 0) + part
 
-        def add(x):
-            part = of(x) / np.size(windows)
-            with lock:  # windows go through a block side by side
-                found[site] = found.get(site, 0) + part
-            return product(x)
-
-        return product if site.name in SHARED else add
-
-    hidden(model, windows, layer)
+    watch(model, windows, add)
     return found | {Site(block, name): found[Site(block, same)]
-                    for block in range(model.config.blocks) for name, same in SHARED.items()}
+                    for block in range(model.config.blocks) for name, same in model.shared.items()}
 
 
 def activations(path: str | os.PathLike, tensor: str, reading: Reading | str = PREFIX, count: int | None = None) -> np.ndarray:

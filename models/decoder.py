@@ -1,48 +1,26 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A Llama-family decoder in float32 NumPy, block by block over many windows; its linear products are given as a function.
+"""A decoder in float32 NumPy, block by block over many windows; its linear products are given as a function.
 
-Source: LLaMA (arXiv 2302.13971): RMS norms before each half of a block, rotary positions, SwiGLU; grouped-query attention as in
-Llama 2 (arXiv 2307.09288). A window is a text by itself: tokens see those before them in it, and none of another.
+Rotary positions as of LLaMA (arXiv 2302.13971), grouped-query attention as in Llama 2 (arXiv 2307.09288). A window is a text by
+itself: tokens see those before them in it, and none of another.
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from .blocks import LINEARS, Site, normalised
 from .files import Model
 
-__all__ = ["LINEARS", "Attend", "Layer", "Site", "angles", "forward", "hidden", "logits", "normalised", "plain", "rotated",
-           "side_by_side"]
-
-LINEARS = {"attn_q": True, "attn_k": True, "attn_v": True, "attn_output": False, "ffn_gate": True, "ffn_up": True,
-           "ffn_down": False}
-"""Linear layers of a block, and whether their input comes straight out of a norm."""
+__all__ = ["Attend", "Layer", "angles", "forward", "hidden", "logits", "plain", "rotated", "side_by_side"]
 
 _QUERIES = 256
 """Rows of attention at a time: later ones do not look at keys that none of them sees."""
-
-
-class Site(NamedTuple):
-    """A linear layer of a model: its block, and one of :data:`LINEARS`."""
-
-    block: int
-    name: str
-
-    @property
-    def tensor(self) -> str:
-        """As in ``blk.0.attn_q``."""
-        return f"blk.{self.block}.{self.name}"
-
-    @property
-    def normalised(self) -> bool:
-        """Whether the input comes straight out of a norm."""
-        return LINEARS[self.name]
 
 
 Layer = Callable[[Site, np.ndarray], Callable[[np.ndarray], np.ndarray]]
@@ -92,22 +70,15 @@ def hidden(model: Model, tokens: np.ndarray, layer: Layer = plain, *, blocks: in
     first, states = (0, model.weight("token_embd")[tokens]) if behind is None else (behind[0], behind[1].copy())
     for block in range(first, stop):
         linear = {name: layer(Site(block, name), model.weight(f"blk.{block}.{name}")) for name in LINEARS}
-        norms = {name: model.weight(f"blk.{block}.{name}") for name in ("attn_norm", "ffn_norm")}
-        through = partial(_through_block, linear=linear, norms=norms, rotation=rotation, config=config,
-                          attend=attend)
-        for window, _ in enumerate(side_by_side(through, states)):
+        through = partial(_through, states, model.block(block), linear, partial(_attention, rotation, config, attend))
+        for window, _ in enumerate(side_by_side(through, range(len(tokens)))):
             progress((block - first) * len(tokens) + window + 1, (stop - first) * len(tokens))
     return states if blocks is not None else normalised(states, model.weight("output_norm"), config.epsilon)
 
 
-def _through_block(x, linear, norms, rotation, config, attend):
-    """Change a window's states [T, width] into those behind a block."""
-    normal = normalised(x, norms["attn_norm"], config.epsilon)
-    q, k, v = (linear[f"attn_{part}"](normal) for part in "qkv")
-    x += linear["attn_output"](_attention(q, k, v, rotation, config, attend))
-    normal = normalised(x, norms["ffn_norm"], config.epsilon)
-    gate = linear["ffn_gate"](normal)
-    x += linear["ffn_down"](gate / (1 + np.exp(-gate)) * linear["ffn_up"](normal))
+def _through(states, block, linear, attention, window):
+    """Change a window's states into those behind a block."""
+    states[window] = block(states[window], lambda *wanted: [linear[name](x) for name, x in wanted], attention)
 
 
 def side_by_side(work: Callable, items: Iterable) -> Iterator:
@@ -124,12 +95,6 @@ def logits(model: Model, states: np.ndarray) -> np.ndarray:
 def forward(model: Model, tokens: np.ndarray, layer: Layer = plain) -> np.ndarray:
     """Logits of windows, float32 [W, T, vocabulary]."""
     return logits(model, hidden(model, tokens, layer))
-
-
-def normalised(x: np.ndarray, weight: np.ndarray, epsilon: float) -> np.ndarray:
-    """States [..., width] over their rms, times a norm's weight."""
-    scale = np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(epsilon))
-    return x / scale * weight
 
 
 def angles(base: float, width: int, first: int, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +114,7 @@ def rotated(x: np.ndarray, rotation: tuple[np.ndarray, np.ndarray], interleaved:
     return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
-def _attention(q, k, v, rotation, config, attend):
+def _attention(rotation, config, attend, q, k, v):
     """Causal attention of one window: [T, heads * head_width]; each key head serves the queries of ``heads / kv_heads``."""
     length, share = len(q), config.heads // config.kv_heads
     q, k, v = (part.reshape(length, -1, config.head_width) for part in (q, k, v))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..weights.files import GgufFile, WeightFileError, load_tensor, open_file
+from .blocks import SHARED, Block, llama
 
 __all__ = ["Config", "HeldModel", "Model", "open_model"]
 
@@ -66,7 +67,16 @@ class Model:
     ------
     WeightFileError
         If the file is no Llama-family model, or has what the decoder does not.
+
+    Attributes
+    ----------
+    quantized : bool
+        Whether the file's weights are a scheme's already, and taken as they are.
+    shared : mapping of str to str
+        Layers whose input is another's.
     """
+
+    quantized, shared = False, SHARED
 
     def __init__(self, path: str | os.PathLike):
         self.path, reader = Path(path), open_file(path)
@@ -94,6 +104,10 @@ class Model:
         """A matrix [N, K], or a norm's vector, float32."""
         return load_tensor(self.path, self.stored(name), 1 if name.endswith("norm") else 2)
 
+    def block(self, number: int) -> Block:
+        """What a block computes; see :mod:`subbyte.models.blocks`."""
+        return llama({half: self.weight(f"blk.{number}.{half}_norm") for half in ("attn", "ffn")}, self.config.epsilon)
+
     def head(self) -> np.ndarray:
         """From a token's state to logits, float32 [vocabulary, width]."""
         return self.weight("token_embd" if self.config.tied else "output")
@@ -114,7 +128,11 @@ class HeldModel(Model):
 
 
 def open_model(path: str | os.PathLike) -> Model:
-    """The model of a file; see :class:`Model`."""
+    """The model of a file: a character model if it is an .npz archive, else one of the Llama family; see :class:`Model`."""
+    if Path(path).suffix == ".npz":
+        from .characters import CharacterModel
+
+        return CharacterModel(path)
     return Model(path)
 
 

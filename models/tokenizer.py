@@ -9,6 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from ..weights.files import GgufFile, WeightFileError, open_file
+from .characters import CharacterModel, Characters
 from .files import beside
 
 __all__ = ["open_tokenizer"]
@@ -27,8 +28,8 @@ _NORMAL_TOKENS = (1, 6)
 """Types of tokens that text can give: normal ones and single bytes."""
 
 
-def open_tokenizer(path: str | os.PathLike) -> Tokenizer:
-    """The tokenizer of a GGUF file, or of the ``tokenizer.json`` beside a safetensors file.
+def open_tokenizer(path: str | os.PathLike) -> Tokenizer | Characters:
+    """The tokenizer of a GGUF file, of the ``tokenizer.json`` beside a safetensors file, or of a character model's .npz file.
 
     What looks like a special token in a text is text; no special token is put in front.
 
@@ -37,6 +38,8 @@ def open_tokenizer(path: str | os.PathLike) -> Tokenizer:
     WeightFileError
         If there is none, or none that is known.
     """
+    if Path(path).suffix == ".npz":
+        return CharacterModel(path).characters
     reader = open_file(path)
     if isinstance(reader, GgufFile):
         return _of_gguf(reader)

@@ -273,7 +273,7 @@ class Scheme(Priced):
         """Float [M, K] as the operand that the engine takes."""
 
     def site(self, x: np.ndarray, weight: np.ndarray, dequantized: np.ndarray, config: EngineConfig, normalised: bool,
-             how: str | None = None) -> tuple[Any, Mapping[str, Any]]:
+             how: str | None = None, calibration: Any = None) -> tuple[Any, Mapping[str, Any]]:
         """Operand and further terms of :meth:`product` for a layer of a model, whose place in it decides how they are made.
 
         Parameters
@@ -287,8 +287,10 @@ class Scheme(Priced):
             Whether ``x`` comes straight out of a normalisation, as for a Llama's q, k, v, gate and up, and not for o and down.
         how : str or None
             One of ``emulations``; None: the first.
+        calibration : object or None
+            What a :meth:`calibrator` for this place gives, if the operand's metadata are static.
         """
-        del weight, dequantized, normalised, how
+        del weight, dequantized, normalised, how, calibration
         return self.activations(x, config), {}
 
     def derived(
@@ -346,9 +348,21 @@ class Scheme(Priced):
         """On which weights share a scale, in words."""
 
     def emulate(self, x: np.ndarray, weight: np.ndarray, dequantized: np.ndarray, config: EngineConfig, normalised: bool,
-                how: str) -> np.ndarray:
+                how: str, calibration: Any = None) -> np.ndarray:
         """A layer of a model in float32 [M, N], with operands as of :meth:`site`: what engines add of their own is left out."""
-        return np.asarray(self.site(x, weight, dequantized, config, normalised, how)[0], np.float32) @ dequantized.T
+        operand, _ = self.site(x, weight, dequantized, config, normalised, how, calibration)
+        return np.asarray(operand, np.float32) @ dequantized.T
+
+    def calibrator(self, config: EngineConfig, normalised: bool, how: str) -> Any:
+        """What ``add`` shows inputs float32 [M, K] of a place to, and whose ``calibration(rounding=...)`` :meth:`site` takes.
+
+        Raises
+        ------
+        ValueError
+            If the scheme's activations have nothing that is calibrated.
+        """
+        del config, normalised, how
+        raise ValueError(f"--calibration is for schemes with static metadata of activations (tender), not {self.name}")
 
     def config_of(self, fmt: str, **parameters: Any) -> EngineConfig:
         """An engine that takes the format, with these parameters and else the defaults."""

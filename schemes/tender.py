@@ -15,13 +15,22 @@ __all__ = ["SCHEME"]
 _BITS = {f"int{bits}": {"bits_w": bits, "bits_a": bits} for bits in (4, 8)}
 
 
-def _decompose(x, config, channel_bias):
-    """The authors' chunks of 256 rows, 8 groups."""
-    return tender.decompose(np.asarray(x, np.float32), config.bits_a, 8, _chunk_size(config), channel_bias=channel_bias)
+_GROUPS = 8
+
+
+def _decompose(x, config, channel_bias, calibration=None):
+    """The authors' chunks of 256 rows, 8 groups, or what a calibration has of them."""
+    groups = _GROUPS if calibration is None else calibration.groups
+    return tender.decompose(np.asarray(x, np.float32), config.bits_a, groups, _chunk_size(config), channel_bias=channel_bias,
+                            calibration=calibration)
 
 
 def _chunk_size(config):
     return max(256 // config.rows, 1) * config.rows
+
+
+def _is_biased(normalised, how):
+    return how != "unbiased" and (normalised or how.startswith("biased"))
 
 
 class Tender(Scheme):
@@ -87,25 +96,28 @@ class Tender(Scheme):
         without bias at the queries and keys, whose corrections would be two products in floating point.
         """
         unsigned = kind == "mixed"
-        operand = tender.decompose(x, config.bits_a, 8, _chunk_size(config), unsigned, channel_bias=False)
+        operand = tender.decompose(x, config.bits_a, _GROUPS, _chunk_size(config), unsigned, channel_bias=False)
         return operand, tender.quantize(other, config.bits_w)
 
     def activations(self, x, config):
         """Without channel bias, whose correction needs the weight as it was."""
         return _decompose(x, config, channel_bias=False)
 
-    def site(self, x, weight, dequantized, config, normalised, how=None):
+    def site(self, x, weight, dequantized, config, normalised, how=None, calibration=None):
         """With channel bias where the authors have it in a Llama, at normalised inputs, and corrected as they do, by the weight
         before quantization. ``exact``: corrected by the quantized one; ``unbiased``: without bias; ``biased`` and
         ``biased-exact``: bias at every site.
         """
         how = how or self.emulations[0]
-        biased = how != "unbiased" and (normalised or how.startswith("biased"))
-        x = _decompose(x, config, biased)
+        biased = _is_biased(normalised, how)
+        x = _decompose(x, config, biased, calibration)
         return x, {"correction": tender.correction(x, dequantized if how.endswith("exact") else weight)} if biased else {}
 
-    def emulate(self, x, weight, dequantized, config, normalised, how):
-        operand, terms = self.site(x, weight, dequantized, config, normalised, how)
+    def calibrator(self, config, normalised, how):
+        return tender.Calibrator(config.bits_a, _GROUPS, _chunk_size(config), channel_bias=_is_biased(normalised, how))
+
+    def emulate(self, x, weight, dequantized, config, normalised, how, calibration=None):
+        operand, terms = self.site(x, weight, dequantized, config, normalised, how, calibration)
         y = np.asarray(operand) @ dequantized.T
         if terms:
             y += np.repeat(terms["correction"].astype(np.float32), operand.xq.shape[1], axis=0)[: len(y)]
@@ -143,9 +155,9 @@ class Tender(Scheme):
         exact = fast.reference(x, qweight, correction).reshape(-1, qweight.shape[0])[: x.rows]
         return exact if bias is None else exact + np.asarray(bias, np.float64)
 
-    def answer(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
-        y = fast.matmul(x, qweight, config, correction, bias, divisors)
-        return (y * self._unit(x, config, divisors)).astype(np.float32)
+    def answer(self, x, qweight, config, **terms):
+        y = fast.matmul(x, qweight, config, **terms)
+        return (y * self._unit(x, config, terms.get("divisors"))).astype(np.float32)
 
     @staticmethod
     def _unit(x, config, divisors):

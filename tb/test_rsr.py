@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """RSR's processing elements and engine, bit for bit against golden, under Verilator."""
 
-import importlib.util
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subbyte import weights
+from subbyte import models, weights
 from subbyte.golden import rsr
 from subbyte.golden.rsr import QuantizedActivations, RsrConfig
 from subbyte.golden.rsr.codes import folded_bits, table_entries
@@ -219,19 +218,12 @@ def test_engine_faults():
 
 
 def captured_inputs(tokens):
-    """Weights and activations of each product of a block, as the trained model meets them."""
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "examples" / "generate.py")
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
-    seen = {}
-
-    def multiply(name, x, qweight):
-        seen.setdefault(name, (x, qweight))
-        return rsr.matmul(rsr.quantize_activations(x), qweight, RsrConfig())
-
-    model = generate.Transformer(generate.MODEL, multiply)
-    model.logits([model.alphabet.index(character) for character in "ROMEO:\n"][:tokens])
-    return seen
+    """Activations and weights of each product of a block, as the trained model meets them."""
+    model = models.open_model(ROOT / "examples" / "shakespeare_ternary.npz")
+    read = models.open_tokenizer(model.path).encode("ROMEO:\n").ids[:tokens]
+    seen = models.inputs_of(model, np.array(read), [models.Site(0, name) for name in models.LINEARS])
+    return {site.name: (x, RSR.take(weights.load_quantized(model.path, model.stored(site.tensor)), None, RsrConfig())[0])
+            for site, x in seen.items()}
 
 
 @pytest.mark.long
@@ -241,12 +233,13 @@ def test_real_layers():
     model = EngineModel(RSR, config)
     layers = captured_inputs(2)
     assert {name: qweight.shape for name, (_, qweight) in layers.items()} == {
-        **dict.fromkeys("qkvo", (384, 384)), **dict.fromkeys(("gate", "up"), (1152, 384)), "down": (384, 1152)}
+        **{name: (384, 384) for name in models.LINEARS if name.startswith("attn")},
+        **dict.fromkeys(("ffn_gate", "ffn_up"), (1152, 384)), "ffn_down": (384, 1152)}
     with np.load(ROOT / "tests" / "data" / "smollm2_slice.npz") as arrays:
         layers["slice"] = arrays["activations"][:2], rsr.quantize(arrays["weight"])
     if (path := build_root() / "model" / FILE_NAME).is_file():
         weight = weights.load_tensor(path, "blk.0.ffn_up.weight")
-        layers["ffn_up"] = weights.activations(path, None, 1, "blk.0.ffn_norm.weight"), rsr.quantize(weight)
+        layers["SmolLM2's ffn_up"] = weights.activations(path, None, 1, "blk.0.ffn_norm.weight"), rsr.quantize(weight)
     for name, (x, qweight) in layers.items():
         result = model.run(model.scheme.product(rsr.quantize_activations(x), qweight, config))
         assert not result.problems, (name, result.problems)

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from subbyte import cli, models
 from subbyte.cli import perplexities, quantizers, widths
+from subbyte.golden import rsr, tender
 from subbyte.schemes import engines, scheme
 from subbyte.tests.small_models import write_gguf
 from subbyte.tests.test_models import sentence_piece
@@ -99,6 +100,76 @@ def test_products_to_the_bit(model, name, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(type(one), "answer", lambda self, x, q, config, **terms: np.zeros((64, q.shape[0]), "f4"))
     done = evaluate(name, "--weights", model, *options, "--tokens", 64, "--path", "exact", "--json", tmp_path / "f.json")
     assert json.loads((tmp_path / "f.json").read_text())["layers"][0]["arithmetic"]["error"] == 1
+
+
+@pytest.mark.parametrize("rounding", ["up", "down"])
+def test_static_calibration(model, rounding, tmp_path):
+    """Bias, maxima and groups come from the text's last windows, the same for every window that judges, to the bit."""
+    one, how = scheme("tender"), "engine"
+    done = evaluate("tender", "--weights", model, "--format", "int8", "--tokens", 128, "--calibration",
+                    f",tokens=150,rounding={rounding}", "--path", "both", "--json", tmp_path / "f.json")
+    assert done.exit_code == 0, done.output
+    exact = json.loads((tmp_path / "f.json").read_text())
+    told = {"text": "tinyshakespeare.txt", "tokens": 150, "rounding": rounding}
+    assert [row["calibration"] for row in (exact, *exact["beside"])] == [told, told]
+    assert "engine, static, exact" in done.stdout and "int8, calibrating ..." in done.stderr
+    opened, read, config = models.open_model(model), models.read_tokens(model, models.TEXT), one.config_of("int8")
+    seen = [models.inputs_of(opened, window, [models.Site(block, name) for block in range(2) for name in models.LINEARS])
+            for window in read[-128:].reshape(2, 64)]
+
+    def layer(site, weight):
+        qweight = one.quantize(weight, "int8", config)
+        calibration = tender.calibrate([sample[site] for sample in seen], 8, 8, 256, channel_bias=site.normalised,
+                                       rounding=rounding)
+
+        def product(x):
+            operand = tender.decompose(x, 8, 8, 256, channel_bias=site.normalised, calibration=calibration)
+            terms = {"correction": tender.correction(operand, weight)} if site.normalised else {}
+            return tender.matmul(operand, qweight, config, **terms)
+
+        return product
+
+    windows = models.windows(read, 128, 64)
+    assert models.perplexity(opened, windows, layer).losses.tolist() == exact["losses"]
+    assert exact["loss"] == pytest.approx(exact["beside"][0]["loss"], rel=1e-3)
+    dynamic = evaluate("tender", "--weights", model, "--format", "int8", "--tokens", 128, "--activations", how, "--json",
+                       tmp_path / "f.json")
+    assert dynamic.exit_code == 0 and json.loads((tmp_path / "f.json").read_text())["loss"] != exact["beside"][0]["loss"]
+
+
+@pytest.mark.parametrize("name, options, message", [
+    ("bitmod", (), "--calibration is for schemes with static metadata of activations (tender), not bitmod"),
+    ("tender", ("--activations", "float"), "--activations must not be float"),
+    ("tender", ("--calibration", ",token=4"), "--calibration must be a text file, and behind it"),
+    ("tender", ("--calibration", ",tokens=1"), "--calibration must be a text file, and behind it"),
+    ("tender", ("--calibration", ",rounding=off"), "--calibration must be a text file, and behind it"),
+    ("tender", ("--calibration", ",tokens=9999999"), "beside the 64 that judge, not on 9999999"),
+    ("tender", ("--calibration", "none.txt"), "none.txt: no such text file"),
+])
+def test_what_cannot_be_calibrated_is_one_line(model, name, options, message):
+    done = evaluate(name, "--weights", model, "--tokens", 64, "--calibration", ",tokens=64", *options)
+    assert done.exit_code == 2 and message in done.stderr, done.output
+
+
+def test_a_models_own_ternary_weights(tmp_path):
+    """A file's integers and scales are taken as they are, by whichever scheme holds them; what does not is refused."""
+    model = "examples/shakespeare_ternary.npz"
+    done = evaluate("rsr", "--weights", model, "--tokens", 64, "--path", "both", "--json", tmp_path / "f.json")
+    assert done.exit_code == 0, done.output
+    exact = json.loads((tmp_path / "f.json").read_text())
+    assert exact["error"] == 0 and exact["bits_per_weight"] == pytest.approx(1.6, rel=1e-3) and exact["window"] == 64
+    opened, losses = models.open_model(model), {}
+    windows = models.windows(models.read_tokens(model, models.TEXT), 64)
+    for name, how in (("plain", lambda x: x), ("rounded", lambda x: np.asarray(rsr.quantize_activations(x), np.float32))):
+        losses[name] = models.perplexity(opened, windows, lambda site, weight, how=how: lambda x: how(x) @ weight.T).loss
+    assert exact["beside"][0]["loss"] == pytest.approx(losses["rounded"], abs=1e-6)
+    assert 0.5 < losses["plain"] < 1.5 and exact["loss"] == pytest.approx(losses["plain"], rel=0.05)
+    done = evaluate("bipolar", "--weights", model, "--tokens", 64, "--format", "bipolar1")
+    assert done.exit_code == 2 and done.stderr.count("\n") == 2 and "error: " in done.stderr, done.output
+    np.savez(tmp_path / "m.npz", a=np.zeros(3))
+    for path, message in ((tmp_path / "m.npz", "not npz without arrays dims and vocab"), (tmp_path / "n.npz", "no such file")):
+        done = evaluate("rsr", "--weights", path)
+        assert done.exit_code == 2 and message in done.stderr, done.output
 
 
 @pytest.mark.parametrize("options, message", [

@@ -180,7 +180,7 @@ FAULTS = {
     "tender": (
         ("<< group - group.min()", "<< group"),
         ("(integer_product(xq, qweight.codes) + half & 2 * half - 1) - half", "integer_product(xq, qweight.codes)"),
-        ("divisors), config))", "divisors), config)[:1])"),
+        ("**terms), config))", "**terms), config)[:1])"),
     ),
     "bipolar": (
         ("+ fix.rows[:, None]", ""),

@@ -31,22 +31,25 @@ def generate(*arguments):
     return CliRunner().invoke(cli.main, ["generate", *map(str, arguments)], prog_name="subbyte")
 
 
-def test_a_token_at_a_time_gives_a_windows_logits(model):
-    writer = models.open_writer(model, models.plain)
+@pytest.mark.parametrize("path", [None, CHARACTERS])
+def test_a_token_at_a_time_gives_a_windows_logits(model, path):
+    model = path or model
+    writer = models.Writer(model, models.plain)
     tokens = (writer.encode("hello there") * 4)[:20]
     stepped = np.stack([writer.step(token) for token in tokens])
     whole = models.forward(models.open_model(model), np.array(tokens)[None])[0]
-    assert np.abs(stepped - whole).max() < 1e-5 < np.abs(whole).max() and writer.decode(tokens[:5]) == "hello there"
+    assert np.abs(stepped - whole).max() < 1e-5 * max(1, np.abs(whole).max())
+    assert writer.decode(writer.encode("hello there")) == "hello there"
 
 
 def test_character_model_gives_the_recorded_logits():
     """Recorded in float32 on a GPU with INT8 activations, whose roundings differ here."""
-    writer = models.open_writer(CHARACTERS, models.plain)
+    writer = models.Writer(CHARACTERS, models.plain)
     with np.load(CHARACTERS) as arrays:
         tokens, recorded = arrays["check_tokens"], arrays["check_logits"]
     found = np.stack([writer.step(int(token)) for token in tokens])
     assert np.abs(found - recorded).max() < 0.3 and (found.argmax(1) == recorded.argmax(1)).mean() > 0.9
-    with pytest.raises(ValueError, match="--prompt must be of characters that the model knows, without 'é'"):
+    with pytest.raises(ValueError, match="^the text must be of characters that the model knows, without 'é'"):
         writer.encode("é")
 
 
@@ -140,9 +143,8 @@ def test_demo_writes_with_the_model_at_hand(at_hand, monkeypatch, capsys):
     monkeypatch.setattr(demo, "check_tools", lambda: None)
     monkeypatch.setattr(demo, "fetch_model", fetch)
     monkeypatch.setattr(demo, "_step", lambda title, arguments: steps.append(arguments))
-    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: type("", (), {"returncode": 0}))
     assert demo.main() == 0
-    assert [step[0] for step in steps] == ["verilog", "simulate", *["generate"] * at_hand]
+    assert [step[0] for step in steps] == ["verilog", "simulate", "generate"]
     assert ("ternary model wrote" in capsys.readouterr().out) is not at_hand
     for name, *arguments in steps:
         cli.main.commands[name].make_context(name, arguments)

@@ -90,11 +90,12 @@ def mixed(tmp_path):
 def test_evaluate_takes_it(model, mixed, tmp_path):
     one = scheme("bitmod")
     for way in ("dequantized", "exact"):
-        done = run("evaluate", "bitmod", "--weights", model, "--mixed", mixed, "--tokens", 64, "--path", way, "--json",
-                   tmp_path / "f.json")
+        done = run("evaluate", "bitmod", "--weights", model, "--mixed", mixed, "--mixed", mixed, "--tokens", 64, "--path", way,
+                   "--json", tmp_path / "f.json")
         assert done.exit_code == 0, done.output
         told, formats = json.loads((tmp_path / "f.json").read_text()), load_mixed(mixed).formats
         assert {layer["tensor"]: layer["format"] for layer in told["layers"]} == formats and told["format"] == "mixed"
+        assert told["losses"] == told["beside"][0]["losses"]
         weight = models.open_model(model).weight("blk.1.ffn_up")
         qweight = one.quantize(weight, formats["blk.1.ffn_up"], one.Config(group_size=64))
         assert told["layers"][12]["bits_per_weight"] == qweight.bits_per_weight

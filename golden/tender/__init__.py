@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tender: decomposition, calibration, exact model and stream words (ISCA 2024; docs/tender.md)."""
 
-from .calibration import calibrate, worst_case_bits
+from .calibration import Calibrator, calibrate, worst_case_bits
 from .config import Beats, TenderConfig, beats_of
 from .model import (
     Flags,
@@ -25,6 +25,7 @@ __all__ = [
     "SMALLEST_DIVISOR",
     "Beats",
     "Calibration",
+    "Calibrator",
     "Decomposed",
     "Flags",
     "QuantizedWeight",

@@ -17,24 +17,17 @@ from .streams import check_divisors, constants
 __all__ = ["matmul", "reference"]
 
 
-def matmul(
-    decomposed: Decomposed,
-    qweight: QuantizedWeight,
-    config: TenderConfig,
-    correction: np.ndarray | None = None,
-    bias: np.ndarray | None = None,
-    divisors: np.ndarray | None = None,
-) -> np.ndarray:
-    """The engine's answer bit for bit, [rows, N]; operands are those of :func:`subbyte.golden.tender.matmul`."""
+def matmul(decomposed: Decomposed, qweight: QuantizedWeight, config: TenderConfig, **terms: np.ndarray | None) -> np.ndarray:
+    """The engine's answer bit for bit, [rows, N]; operands and terms are those of :func:`subbyte.golden.tender.matmul`."""
     check_operands(decomposed, qweight, config)
-    check_divisors(divisors, decomposed, qweight.shape[0], config)
+    check_divisors(terms.get("divisors"), decomposed, qweight.shape[0], config)
     half, results = np.int64(1) << config.accumulator_bits - 1, []
     for chunk in range(len(decomposed.xq)):
         group = decomposed.group_index[chunk]
         xq = decomposed.xq[chunk, : decomposed.rows_of(chunk)].astype(np.int64) << group - group.min()
         acc = (integer_product(xq, qweight.codes) + half & 2 * half - 1) - half
         beats = beats_of(decomposed, chunk, config.lanes)
-        results.append(finish(acc, constants(decomposed, qweight, chunk, beats, correction, bias, divisors), config))
+        results.append(finish(acc, constants(decomposed, qweight, chunk, beats, **terms), config))
     return np.concatenate(results)
 
 

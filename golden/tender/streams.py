@@ -24,8 +24,8 @@ def constants(
     qweight: QuantizedWeight,
     chunk: int,
     beats: Beats,
-    correction: np.ndarray | None,
-    bias: np.ndarray | None,
+    correction: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
     divisors: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Scale, constant and, if given, divisor float32 [N] of a chunk's outputs.
