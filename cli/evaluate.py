@@ -85,7 +85,7 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, calibration, attentio
     parameters = parse_settings(scheme.Config, settings)
     if mixed and fmt is not None:
         raise ValueError(f"--format must not be given with --mixed, which has one for each layer, not {fmt!r}")
-    chosen = [] if mixed else [(*one, None) for one in _engines(scheme, fmt, parameters)]
+    chosen: list[tuple] = [] if mixed else [(*one, None) for one in _engines(scheme, fmt, parameters)]
     for one in [load_mixed(file).check(scheme) for file in mixed]:
         first = next(iter(one.formats.values()))
         chosen.append((first, scheme.config_of(first, **{**parse_stored(scheme.Config, one.settings), **parameters}), one))
