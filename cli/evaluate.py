@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from .. import models
-from ..explore import load_mixed
+from ..explore import Mixed, load_mixed
 from ..golden.fast import has_compiler
 from ..schemes import scheme
 from ..tools.hints import near
@@ -85,7 +86,7 @@ def evaluate(scheme, path, fmt, settings, mixed, way, how, calibration, attentio
     parameters = parse_settings(scheme.Config, settings)
     if mixed and fmt is not None:
         raise ValueError(f"--format must not be given with --mixed, which has one for each layer, not {fmt!r}")
-    chosen: list[tuple] = [] if mixed else [(*one, None) for one in _engines(scheme, fmt, parameters)]
+    chosen: list[tuple[str, Any, Mixed | None]] = [] if mixed else [(*one, None) for one in _engines(scheme, fmt, parameters)]
     for one in [load_mixed(file).check(scheme) for file in mixed]:
         first = next(iter(one.formats.values()))
         chosen.append((first, scheme.config_of(first, **{**parse_stored(scheme.Config, one.settings), **parameters}), one))
