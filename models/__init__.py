@@ -5,7 +5,8 @@
 from .blocks import LINEARS, Site
 from .capture import PREFIX, Reading, activations, inputs_of, mean_products, mean_squares, read_tokens, watch
 from .decoder import forward, hidden, logits, plain
-from .files import Config, HeldModel, Model, open_model
+from .files import Config, HeldModel, Model
+from .opening import open_model
 from .perplexity import TEXT, WINDOW, Perplexity, perplexity, windows
 from .tokenizer import open_tokenizer
 from .uniform import Uniform

@@ -13,7 +13,8 @@ import numpy as np
 
 from .blocks import LINEARS, Site
 from .decoder import hidden, plain
-from .files import Model, open_model
+from .files import Model
+from .opening import open_model
 from .perplexity import TEXT
 from .tokenizer import open_tokenizer
 

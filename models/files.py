@@ -12,7 +12,7 @@ import numpy as np
 from ..weights.files import GgufFile, WeightFileError, load_tensor, open_file
 from .blocks import SHARED, Block, llama
 
-__all__ = ["Config", "HeldModel", "Model", "open_model"]
+__all__ = ["Config", "HeldModel", "Model"]
 
 _HUGGING_FACE = {
     "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head", "attn_norm": "input_layernorm",
@@ -125,15 +125,6 @@ class HeldModel(Model):
         if name not in self._held:
             self._held[name] = super().weight(name)
         return self._held[name]
-
-
-def open_model(path: str | os.PathLike) -> Model:
-    """The model of a file: a character model if it is an .npz archive, else one of the Llama family; see :class:`Model`."""
-    if Path(path).suffix == ".npz":
-        from .characters import CharacterModel
-
-        return CharacterModel(path)
-    return Model(path)
 
 
 def _of_gguf(reader):

@@ -10,7 +10,8 @@ import numpy as np
 
 from .blocks import LINEARS, Site, normalised
 from .decoder import Layer, angles, rotated
-from .files import Model, open_model
+from .files import Model
+from .opening import open_model
 from .tokenizer import open_tokenizer
 
 __all__ = ["Together", "Writer"]
