@@ -17,7 +17,7 @@ __all__ = ["GroupAligner"]
 class GroupAligner(wiring.Component):
     """Shifts the significands of a beat of binary16 numbers to the exponent of their group.
 
-    * Latency: ``LATENCY`` cycles from ``beat`` to ``aligned``. Throughput: one beat a cycle.
+    * Latency: ``stages`` cycles from ``beat`` to ``aligned``. Throughput: one beat a cycle.
     * Rounding: once, half away from zero, on the magnitude. An exponent of 31 counts as zero and is reported.
 
     Parameters
@@ -26,6 +26,8 @@ class GroupAligner(wiring.Component):
         Numbers per beat.
     guard_bits : int
         Bits kept below the significand.
+    stages : int
+        3: a register stands between the amounts of the shifts and the shifts; 2: none.
 
     Members
     -------
@@ -37,14 +39,12 @@ class GroupAligner(wiring.Component):
     exponent : Out(5)
         Of the group of this beat; combinational.
     nonfinite, too_low : Out(1)
-        The beat holds an infinity or NaN; an exponent above the group's, and the result is wrong; combinational.
+        The beat holds an infinity or NaN; an exponent above the group's, and the result is wrong; a cycle later.
     aligned : Out(ArrayLayout(signed(12 + guard_bits), lanes))
     """
 
-    LATENCY = 2
-
-    def __init__(self, lanes: int, guard_bits: int):
-        self._lanes, self._guard_bits = lanes, guard_bits
+    def __init__(self, lanes: int, guard_bits: int, stages: int):
+        self._lanes, self._guard_bits, self._waits = lanes, guard_bits, stages - 2
         super().__init__({
             "beat": In(data.ArrayLayout(Float16, lanes)),
             "group_exponent": In(EXPONENT_BITS),
@@ -69,18 +69,19 @@ class GroupAligner(wiring.Component):
             above.append(finite & (exponent > self.exponent))
             significand = Mux(finite, Cat(number.fraction, normal), 0) << self._guard_bits + 1
             m.d.comb += self.aligned[i].eq(self._shifted(m, number.sign, significand, exponent, i))
-        m.d.comb += [self.nonfinite.eq(Cat(infinite).any()), self.too_low.eq(Cat(above).any())]
+        m.d.sync += [self.nonfinite.eq(Cat(infinite).any()), self.too_low.eq(Cat(above).any())]
         return m
 
     def _shifted(self, m, sign, significand, exponent, i):
-        """The aligned number, two cycles later."""
+        """The aligned number."""
         bits = MANTISSA_BITS + 1 + self._guard_bits
         shift = Signal(EXPONENT_BITS, name=f"shift_{i}")
         magnitude = Signal(bits, name=f"magnitude_{i}", reset_less=True)
         aligned = Signal(signed(bits), name=f"aligned_{i}", reset_less=True)
         m.d.comb += shift.eq(self.exponent - exponent)
-        m.d.sync += magnitude.eq(significand >> shift)
-        sign = delay(m, sign, 1, f"sign_{i}")
+        ready = delay(m, Cat(shift, significand), self._waits, f"amount_{i}")
+        m.d.sync += magnitude.eq(ready[len(shift):] >> ready[:len(shift)])
+        sign = delay(m, sign, self._waits + 1, f"sign_{i}")
         # The bit below the unit rounds; it and the sign's unit never both carry.
         inverted = Cat(magnitude[1:] ^ sign.replicate(len(magnitude) - 1), sign)
         m.d.sync += aligned.eq(inverted + (magnitude[0] ^ sign))

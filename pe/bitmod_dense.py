@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.bitmod import BitModConfig
 from ..golden.bitmod.config import (
+    DENSE_ALIGN_STAGES,
     DENSE_EDGE_STAGES,
     DENSE_SPECIAL_MAGNITUDES,
     EXPONENT_BITS,
@@ -77,7 +78,7 @@ class RowEdge(wiring.Component):
     exponent : Out(5)
         Of the group of this beat; combinational.
     nonfinite, too_low : Out(1)
-        The beat holds an infinity or NaN; an exponent above the group's, and the result is wrong; combinational.
+        The beat holds an infinity or NaN; an exponent above the group's, and the result is wrong; a cycle later.
     multiples : Out(ArrayLayout(Multiples, lanes))
     """
 
@@ -96,7 +97,7 @@ class RowEdge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.aligner = aligner = GroupAligner(self.config.lanes, self.config.guard_bits)
+        m.submodules.aligner = aligner = GroupAligner(self.config.lanes, self.config.guard_bits, DENSE_ALIGN_STAGES)
         integer = delay(m, self.integer, DENSE_EDGE_STAGES - 1, "integer")
         m.d.comb += [
             aligner.beat.eq(self.beat),

@@ -59,8 +59,8 @@ class _FaultyCore(BitModDenseCore):
             capture=self._replace(m, Fault.CAPTURED_EARLY, right.capture, early),
         )
 
-    def _place_rows(self, m, platform, starts):
-        edges = super()._place_rows(m, platform, starts)
+    def _place_rows(self, m, platform):
+        edges = super()._place_rows(m, platform)
         with m.If(self.fault == Fault.EXPONENT_ONE_TOO_SMALL):
             m.d.comb += edges[0].group_exponent.eq(self.activations.exponents[0] - 1)
         with m.If(self.fault == Fault.MULTIPLES_OF_THE_OTHER_FORMATS):

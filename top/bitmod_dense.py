@@ -91,7 +91,7 @@ class BitModDenseCore(Core):
         m = Module()
         starts = self.step.valid & self.step.first.group
         controls = self._controls(m, starts)
-        rows = self._place_rows(m, platform, starts)
+        rows = self._place_rows(m, platform)
         parts = self._place_visits(m, self._keep_facts(m, rows), delay(m, controls.capture, 1, "capture", reset=True))
         special = self._place_special(m) if self.config.float_formats else None
         for c in range(self.config.cols):
@@ -169,16 +169,20 @@ class BitModDenseCore(Core):
             delay(m, step.valid & step.last.group, CAPTURE - 1, "last", reset=True),
         )
 
-    def _place_rows(self, m, platform, starts):
+    def _place_rows(self, m, platform):
         """An edge for each row."""
         edges = []
         is_float = Cat(self.weights.format == fmt.value for fmt in self.config.float_formats).any()
         for r in range(self.config.rows):
             edge = place(m, platform, f"row_edge_{r}", "row_edge", self.ROW_EDGE, self.config)
+            # The step's ``first.group``, in a register for each row: from the counters it is long on its way to all of them.
+            first = Signal(name=f"first_{r}", init=1)
+            with m.If(self.step.valid):
+                m.d.sync += first.eq(self.step.last.group)
             m.d.comb += [
                 edge.beat.eq(self.activations.data[r]),
                 edge.group_exponent.eq(self.activations.exponents[r]),
-                edge.first.eq(starts),
+                edge.first.eq(first),
                 edge.integer.eq(~is_float),
             ]
             edges.append(edge)
