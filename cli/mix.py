@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`subbyte mix`: how much a model's loss rises with each layer's format is measured, and a format chosen for each."""
+"""`subbyte mix`: how far each layer's format takes a model from itself is measured, and a format chosen for each."""
 
 import sys
 from collections import Counter
@@ -40,10 +40,10 @@ _WINDOW = 256
 def mix(scheme, path, formats, bits, settings, tokens, text, output):
     """Choose a format for each linear layer of a model, under a budget of bits a weight.
 
-    Measures by how much the model's loss on a text rises when one layer alone takes another format and all others have the
-    widest one: the layers' sensitivities. From the widest format everywhere on, the layer that loses least for a bit saved
-    takes a narrower one, until the budget is met. The text's end is read, so that `evaluate`, which reads a text from its
-    beginning, meets other tokens.
+    Measures how much farther what the model predicts of a text is from what it predicts with its weights as they are, when one
+    layer alone takes another format and all others have the widest one: the layers' sensitivities, in nats of Kullback-Leibler
+    divergence. From the widest format everywhere on, the layer that loses least for a bit saved takes a narrower one, until the
+    budget is met. The text's end is read, so that `evaluate`, which reads a text from its beginning, meets other tokens.
 
     \b
     Example:
@@ -68,7 +68,7 @@ def mix(scheme, path, formats, bits, settings, tokens, text, output):
         told = sum(sizes[layer] * widths[layer][fmt] for layer, fmt in chosen.items()) / sum(sizes.values())
         file = output if len(bits) == 1 else output.with_stem(f"{output.stem}-{budget:g}")
         Mixed(scheme.name, {key: _plain(value) for key, value in parameters.items()}, chosen, told).save(
-            file, command=command_line(), budget=budget, tokens=windows.size, loss=base,
+            file, command=command_line(), budget=budget, tokens=windows.size, divergence=base,
             sensitivities={layer: {"bits_per_weight": widths[layer], "losses": measured[layer]} for layer in sizes})
         counts = ", ".join(f"{fmt} in {count}" for fmt, count in Counter(chosen.values()).most_common())
         click.echo(f"{file}: {told:.3f} bits per weight, {counts} of {len(chosen)} layers")
@@ -83,7 +83,7 @@ def _plain(value):
 
 
 def sensitivities(scheme, engines, model, windows):
-    """Rises of the loss by layer and format, in nats; bits a weight likewise; weights by layer; the loss that they start from.
+    """Rises of the divergence by layer and format, in nats; bits a weight likewise; weights by layer; where they start from.
 
     All but the one layer have the format of most bits, with activations as they are.
     """
@@ -106,7 +106,8 @@ def sensitivities(scheme, engines, model, windows):
         if not sys.stderr.isatty():
             _LOG.print(f"measuring {every} layers in {len(engines) - 1} formats beside {widest}")
         task = progress.add_task("", total=every)
-        start = models.perplexity(model, windows, layer).loss
+        reference = models.log_shares(model, windows)
+        start = models.divergence(model, windows, layer, reference)
         states = model.weight("token_embd")[windows]
         for block in range(model.config.blocks):
             for name in models.LINEARS:
@@ -117,7 +118,7 @@ def sensitivities(scheme, engines, model, windows):
                     if fmt != widest:
                         other = quantized(site, model.weight(site.tensor), fmt)
                         one = _with(layer, site, other)
-                        found = models.perplexity(model, windows, one, behind=(block, states)).loss
+                        found = models.divergence(model, windows, one, reference, behind=(block, states))
                         measured[site.tensor][fmt] = found - start
                 progress.advance(task)
             states = models.hidden(model, windows, layer, blocks=block + 1, behind=(block, states))

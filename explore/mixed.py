@@ -104,7 +104,7 @@ def choose(
     Parameters
     ----------
     bits, losses : mapping of layer to mapping of format to float
-        Bits a weight; how much the model's loss rises if this layer alone takes the format instead of the first.
+        Bits a weight; how much worse the model becomes if this layer alone takes the format instead of the first.
     sizes : mapping of str to int
         Weights of each layer.
     formats : sequence of str

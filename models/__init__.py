@@ -7,13 +7,13 @@ from .capture import PREFIX, Reading, activations, inputs_of, mean_products, mea
 from .decoder import forward, hidden, logits, plain
 from .files import Config, HeldModel, Model
 from .opening import open_model
-from .perplexity import TEXT, WINDOW, Perplexity, perplexity, windows
+from .perplexity import TEXT, WINDOW, Perplexity, divergence, log_shares, perplexity, windows
 from .tokenizer import open_tokenizer
 from .uniform import Uniform
 from .writer import Writer
 
 __all__ = [
-    "LINEARS", "PREFIX", "TEXT", "WINDOW", "Config", "HeldModel", "Model", "Perplexity", "Reading",
-    "Site", "Uniform", "Writer", "activations", "forward", "hidden", "inputs_of", "logits", "mean_products",
+    "LINEARS", "PREFIX", "TEXT", "WINDOW", "Config", "HeldModel", "Model", "Perplexity", "Reading", "Site", "Uniform",
+    "Writer", "activations", "divergence", "forward", "hidden", "inputs_of", "log_shares", "logits", "mean_products",
     "mean_squares", "open_model", "open_tokenizer", "perplexity", "plain", "read_tokens", "watch", "windows",
 ]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 subbyte contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Perplexity of a model on a text, in windows that stand by themselves."""
+"""What a model predicts of a text, in windows that stand by themselves: its perplexity, its divergence from another."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from .decoder import Attend, Layer, hidden, plain, side_by_side
 from .files import Model
 
-__all__ = ["TEXT", "WINDOW", "Perplexity", "perplexity", "windows"]
+__all__ = ["TEXT", "WINDOW", "Perplexity", "divergence", "log_shares", "perplexity", "windows"]
 
 TEXT = Path(__file__).with_name("tinyshakespeare.txt")
 """The text that is taken when none is given: the last tenth of Tiny Shakespeare, in the public domain."""
@@ -83,3 +83,37 @@ def perplexity(model: Model, tokens: np.ndarray, layer: Layer = plain,
         return np.concatenate(parts).mean()
 
     return Perplexity(np.array(list(side_by_side(loss, zip(states[:, :-1], tokens[:, 1:])))), tokens[:, 1:].size)
+
+
+def log_shares(model: Model, tokens: np.ndarray, layer: Layer = plain) -> np.ndarray:
+    """Logarithms of the shares that a model gives to what follows each token of windows, float32 [W, T, vocabulary]: large."""
+    states, head = hidden(model, tokens, layer), model.head().T
+    return np.stack(list(side_by_side(lambda window: _log_softmax(window @ head), states)))
+
+
+def divergence(model: Model, tokens: np.ndarray, layer: Layer, reference: np.ndarray,
+               behind: tuple[int, np.ndarray] | None = None) -> float:
+    """Mean Kullback-Leibler divergence of what a model predicts on windows from :func:`log_shares` of another, in nats.
+
+    What the text goes on with has no part in it: for a difference of two ways to compute one model it takes fewer tokens than
+    the loss.
+    """
+    head = model.head().T
+
+    def of(window):
+        states, wanted = window
+        parts = []
+        for start in range(0, len(states), _ROWS):
+            told = wanted[start : start + _ROWS]
+            own = _log_softmax(states[start : start + _ROWS] @ head)
+            parts.append((np.exp(told) * (told - own)).sum(axis=1, dtype=np.float64))
+        return np.concatenate(parts).mean()
+
+    return float(np.mean(list(side_by_side(of, zip(hidden(model, tokens, layer, behind=behind), reference)))))
+
+
+def _log_softmax(scores):
+    """Of the last axis; the scores are overwritten."""
+    scores -= scores.max(axis=-1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True, dtype=np.float64)).astype(np.float32)
+    return scores

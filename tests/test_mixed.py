@@ -54,7 +54,7 @@ def test_sizes_and_widths_count():
         choose(bits, losses, sizes, ["a", "b", "c"], 2.9)
 
 
-def test_sensitivities_are_losses_of_single_layers(model, tmp_path):
+def test_sensitivities_are_divergences_of_single_layers(model, tmp_path):
     file = tmp_path / "mixed.json"
     done = run("mix", "bitmod", "--weights", model, "--formats", "bitmod-fp3,int8", "--bits", 6.5, "--tokens", 128,
                "-o", file)
@@ -63,16 +63,22 @@ def test_sensitivities_are_losses_of_single_layers(model, tmp_path):
     read = models.read_tokens(model, models.TEXT)
     windows = models.windows(read[-128:], None, 64)
 
-    def loss(formats):
+    def shares(layer):
+        scores = models.forward(opened, windows, layer).astype(np.float64)
+        return scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+
+    wanted = shares(models.plain)
+
+    def divergence(formats):
         def layer(site, weight):
             return models.plain(site, one.quantize(weight, formats[site.tensor], one.Config()).dequantize())
 
-        return models.perplexity(opened, windows, layer).loss
+        return (np.exp(wanted) * (wanted - shares(layer))).sum(axis=-1).mean()
 
-    base = loss(dict.fromkeys(LAYERS, "int8"))
-    assert told["loss"] == base and list(told["sensitivities"]) == LAYERS
+    base = divergence(dict.fromkeys(LAYERS, "int8"))
+    assert told["divergence"] == pytest.approx(base, abs=1e-6) and base > 1e-5 and list(told["sensitivities"]) == LAYERS
     for changed in ("blk.0.attn_q", "blk.0.ffn_down", "blk.1.attn_k"):
-        found = loss({**dict.fromkeys(LAYERS, "int8"), changed: "bitmod-fp3"}) - base
+        found = divergence({**dict.fromkeys(LAYERS, "int8"), changed: "bitmod-fp3"}) - base
         assert told["sensitivities"][changed]["losses"] == {"int8": 0, "bitmod-fp3": pytest.approx(found, abs=1e-6)}
     assert 5.5 < told["bits_per_weight"] <= 6.5 and set(told["formats"].values()) == {"int8", "bitmod-fp3"}
     assert "most sensitive to bitmod-fp3: " in done.stdout
