@@ -17,7 +17,7 @@ __all__ = ["GroupAligner"]
 class GroupAligner(wiring.Component):
     """Shifts the significands of a beat of binary16 numbers to the exponent of their group.
 
-    * Latency: ``stages`` cycles from ``beat`` to ``aligned``. Throughput: one beat a cycle.
+    * Latency: ``LATENCY`` cycles from ``beat`` to ``aligned``. Throughput: one beat a cycle.
     * Rounding: once, half away from zero, on the magnitude. An exponent of 31 counts as zero and is reported.
 
     Parameters
@@ -26,8 +26,6 @@ class GroupAligner(wiring.Component):
         Numbers per beat.
     guard_bits : int
         Bits kept below the significand.
-    stages : int
-        3: a register stands between the amounts of the shifts and the shifts; 2: none.
 
     Members
     -------
@@ -43,8 +41,10 @@ class GroupAligner(wiring.Component):
     aligned : Out(ArrayLayout(signed(12 + guard_bits), lanes))
     """
 
-    def __init__(self, lanes: int, guard_bits: int, stages: int):
-        self._lanes, self._guard_bits, self._waits = lanes, guard_bits, stages - 2
+    LATENCY = 2
+
+    def __init__(self, lanes: int, guard_bits: int):
+        self._lanes, self._guard_bits = lanes, guard_bits
         super().__init__({
             "beat": In(data.ArrayLayout(Float16, lanes)),
             "group_exponent": In(EXPONENT_BITS),
@@ -73,15 +73,14 @@ class GroupAligner(wiring.Component):
         return m
 
     def _shifted(self, m, sign, significand, exponent, i):
-        """The aligned number."""
+        """The aligned number, two cycles later."""
         bits = MANTISSA_BITS + 1 + self._guard_bits
         shift = Signal(EXPONENT_BITS, name=f"shift_{i}")
         magnitude = Signal(bits, name=f"magnitude_{i}", reset_less=True)
         aligned = Signal(signed(bits), name=f"aligned_{i}", reset_less=True)
         m.d.comb += shift.eq(self.exponent - exponent)
-        ready = delay(m, Cat(shift, significand), self._waits, f"amount_{i}")
-        m.d.sync += magnitude.eq(ready[len(shift):] >> ready[:len(shift)])
-        sign = delay(m, sign, self._waits + 1, f"sign_{i}")
+        m.d.sync += magnitude.eq(significand >> shift)
+        sign = delay(m, sign, 1, f"sign_{i}")
         # The bit below the unit rounds; it and the sign's unit never both carry.
         inverted = Cat(magnitude[1:] ^ sign.replicate(len(magnitude) - 1), sign)
         m.d.sync += aligned.eq(inverted + (magnitude[0] ^ sign))

@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.alignment import EXPONENT_BITS
 from ..golden.bcq import BcqConfig
-from ..golden.bcq.config import ALIGN_STAGES, EDGE_STAGES, MAC_STAGES
+from ..golden.bcq.config import EDGE_STAGES, MAC_STAGES
 from ..hdl.bit_heap import BitHeap, Term
 from ..hdl.floating import Float16
 from ..hdl.group_aligner import GroupAligner
@@ -72,7 +72,7 @@ class TableEdge(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.aligner = aligner = GroupAligner(config.lanes, config.guard_bits, ALIGN_STAGES)
+        m.submodules.aligner = aligner = GroupAligner(config.lanes, config.guard_bits)
         m.d.comb += [
             aligner.beat.eq(self.beat),
             aligner.group_exponent.eq(self.group_exponent),

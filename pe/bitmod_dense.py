@@ -12,7 +12,6 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.bitmod import BitModConfig
 from ..golden.bitmod.config import (
-    DENSE_ALIGN_STAGES,
     DENSE_EDGE_STAGES,
     DENSE_SPECIAL_MAGNITUDES,
     EXPONENT_BITS,
@@ -97,7 +96,7 @@ class RowEdge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.aligner = aligner = GroupAligner(self.config.lanes, self.config.guard_bits, DENSE_ALIGN_STAGES)
+        m.submodules.aligner = aligner = GroupAligner(self.config.lanes, self.config.guard_bits)
         integer = delay(m, self.integer, DENSE_EDGE_STAGES - 1, "integer")
         m.d.comb += [
             aligner.beat.eq(self.beat),

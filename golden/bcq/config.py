@@ -19,8 +19,7 @@ from .quantizer import MAX_BITS, NO_PLACE, SCALE_RANGE, QuantizedWeight, places_
 __all__ = ["EDGE_STAGES", "MAC_STAGES", "PRODUCT_STAGES", "READ_STAGE", "SCALE_EXPONENT_BITS", "SUM_STAGES", "BcqConfig",
            "Scales", "check_operands", "scale_fields"]
 
-ALIGN_STAGES = 2
-EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = ALIGN_STAGES + 2, 2, 5
+EDGE_STAGES, MAC_STAGES, PRODUCT_STAGES = 4, 2, 5
 """Ranks of a row's edge: alignment, its rounding, sums of two, sums of ``mu``; of an element; of a dequantizer's product."""
 READ_STAGE, SUM_STAGES = PRODUCT_STAGES - 1, PRODUCT_STAGES + 2
 """A dequantizer reads a row's sum in the one and writes it in the other, counted from the row's turn."""

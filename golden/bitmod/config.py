@@ -25,9 +25,7 @@ ALIGN_STAGES, MAC_STAGES = 2, 3
 FORMAT_BITS, SELECTOR_BITS = 3, 2
 DENSE_SPECIAL_MAGNITUDES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16)
 """What an element of the dense form can select in formats with special values."""
-DENSE_ALIGN_STAGES = 3
-"""Cycles from an activation to its aligned form."""
-DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_SUM_STAGES = DENSE_ALIGN_STAGES + 2, 3, 5
+DENSE_EDGE_STAGES, DENSE_MAC_STAGES, DENSE_SUM_STAGES = 4, 3, 5
 """Cycles from a beat to its multiples, from there to the group's sum, and from a visit to the sum over groups."""
 DENSE_READ_STAGE = 2
 """The cycle of a visit in which the row's earlier sum is read."""

@@ -11,7 +11,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...golden.bitmod import BitModConfig
-from ...golden.bitmod.config import DENSE_ALIGN_STAGES, DENSE_EDGE_STAGES, EXPONENT_BITS, FORMAT_BITS
+from ...golden.bitmod.config import DENSE_EDGE_STAGES, EXPONENT_BITS, FORMAT_BITS
 from ...hdl.floating import Float16
 from ...hdl.group_aligner import GroupAligner
 from ...hdl.pipeline import delay
@@ -20,6 +20,7 @@ from .arrays import products_of, ranks_of, sum_by
 
 __all__ = ["AlignedColumn", "AlignedElement", "AlignedRow"]
 
+EDGE_STAGES = GroupAligner.LATENCY
 OPERANDS = 3
 """Of each addition of products."""
 
@@ -42,7 +43,7 @@ class AlignedRow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.aligner = aligner = GroupAligner(self.config.lanes, self.config.guard_bits, DENSE_ALIGN_STAGES)
+        m.submodules.aligner = aligner = GroupAligner(self.config.lanes, self.config.guard_bits)
         m.d.comb += [
             *(getattr(aligner, name).eq(getattr(self, name)) for name in ("beat", "group_exponent", "first")),
             *(getattr(self, name).eq(getattr(aligner, name)) for name in ("exponent", "nonfinite", "too_low")),
@@ -67,7 +68,7 @@ class AlignedColumn(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         given = self.codes.as_value() & self.valid.replicate(len(self.codes.as_value()))
-        m.d.comb += self.legs.as_value().eq(delay(m, given, DENSE_ALIGN_STAGES, "codes"))
+        m.d.comb += self.legs.as_value().eq(delay(m, given, EDGE_STAGES, "codes"))
         return m
 
 
@@ -90,7 +91,7 @@ class AlignedElement(wiring.Component):
         m = Module()
         row = Signal(signed(self.config.accumulator_bits))
         total = sum_by(m, OPERANDS, products_of(m, self.multiples, self.legs))
-        ranks = DENSE_EDGE_STAGES + 2 - DENSE_ALIGN_STAGES - 1 - ranks_of(OPERANDS, self.config.lanes)
+        ranks = DENSE_EDGE_STAGES + 2 - EDGE_STAGES - 1 - ranks_of(OPERANDS, self.config.lanes)
         m.d.comb += row.eq(delay(m, total, ranks, "total"))
         first, capture = delay(m, self.first, 1, "first"), delay(m, self.capture, 1, "capture")
         acc = saved_carry_sum(m, [row.as_unsigned()], first)
