@@ -122,12 +122,12 @@ class MemoryLayout:
         units = words * self.units(name, fmt)
         return -(-units * self.unit_bits(name) // self.bus_bits) * self.bus_bytes
 
-    def bits_per_weight(self, fmt: int, k: int, groups: int) -> float:
-        """Bits on the bus for a weight of whole tiles of ``k`` elements: codes, scales, and what rides with them."""
+    def bits_per_weight(self, fmt: int, k: int, scales: int) -> float:
+        """Bits on the bus for a weight of whole tiles of ``k`` elements: codes, words of scales, what rides with them."""
         config, beats = self.config, -(-k // self.config.lanes) * self.config.formats_taken[fmt].passes
         bits = beats * self.units("weights", fmt) * self.unit_bits("weights")
         if "scales" in self.columns:
-            bits += groups * self.units("scales") * self.unit_bits("scales")
+            bits += scales * self.units("scales") * self.unit_bits("scales")
         return bits / (k * config.cols)
 
     def outputs_bytes(self, m: int, n: int) -> int:

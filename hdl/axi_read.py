@@ -18,7 +18,8 @@ def burst_layout(address_bits: int, burst: int) -> data.StructLayout:
 
 def burst_length(m: Module, beat, left, burst: int):
     """Length less one of the longest burst from here: it ends where a multiple of ``burst`` beats does, so within its page."""
-    more, to_end = Signal(range(burst), name="more"), Signal(range(burst), name="to_end")
+    more = Signal(range(burst), name="more")
+    to_end = Signal(range(burst), name="to_end")
     m.d.comb += [to_end.eq(~beat[:len(to_end)]), more.eq(Mux(left > to_end, to_end, left - 1))]
     return more
 
@@ -80,8 +81,11 @@ class ArrayReader(wiring.Component):
 
     def _ask(self, m, ends, waiting):
         """Bursts of the job, as long as there is room for all their beats."""
-        job, active = Signal(self.job_layout), Signal()
-        beat, left, free = Signal(self.address_bits), Signal(self.address_bits), Signal(range(self.depth + 1), init=self.depth)
+        job = Signal(self.job_layout)
+        active = Signal()
+        beat = Signal(self.address_bits)
+        left = Signal(self.address_bits)
+        free = Signal(range(self.depth + 1), init=self.depth)
         more = burst_length(m, beat, left, self.burst)
         asked, read = self.request.valid & self.request.ready, waiting.r_rdy & waiting.r_en
         at_end = left == more + 1
@@ -130,8 +134,10 @@ class ReadArbiter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        turn, number = Signal(range(self.readers)), Signal(range(self.readers))
-        may, offered = Signal(), Signal()
+        turn = Signal(range(self.readers))
+        number = Signal(range(self.readers))
+        may = Signal()
+        offered = Signal()
         valid = Cat(request.valid for request in self.requests)
         with m.Switch(turn):
             for first in range(self.readers):

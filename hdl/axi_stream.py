@@ -37,7 +37,8 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        spare, kept = Signal.like(self.i.payload.as_value(), reset_less=True), Signal()
+        spare = Signal.like(self.i.payload.as_value(), reset_less=True)
+        kept = Signal()
         free = ~self.o.valid | self.o.ready
         m.d.comb += self.i.ready.eq(~kept)
         with m.If(free):
@@ -83,7 +84,8 @@ class Receiver(wiring.Component):
     def _gather(self, m):
         """The first parts of a word wait in a register, the last one on the bus."""
         beat, parts = self.i.payload, self.slot // self.bus_bytes
-        held, index = Signal(8 * self.bus_bytes * (parts - 1), reset_less=True), Signal(range(parts))
+        held = Signal(8 * self.bus_bytes * (parts - 1), reset_less=True)
+        index = Signal(range(parts))
         at_last = index == parts - 1
         needed = -(-self.bits // 8) - self.bus_bytes * (parts - 1)
         m.d.comb += [
@@ -102,7 +104,9 @@ class Receiver(wiring.Component):
         """A beat stays on the bus until its words are taken."""
         beat, slots, size = self.i.payload, self.bus_bytes // self.slot, -(-self.bits // 8)
         index = Signal(range(max(slots, 2)))
-        word, keep, more = Signal(self.bits), Signal(size), Signal()
+        word = Signal(self.bits)
+        keep = Signal(size)
+        more = Signal()
         with m.Switch(index):
             for slot in range(slots):
                 start = slot * self.slot
@@ -160,7 +164,8 @@ class Sender(wiring.Component):
     def _gather(self, m):
         """Words wait in a register until a beat is full, or its packet ends."""
         slots, width = self.bus_bytes // self.slot, 8 * self.slot
-        held, index = Signal(8 * self.bus_bytes), Signal(range(max(slots, 2)))
+        held = Signal(8 * self.bus_bytes)
+        index = Signal(range(max(slots, 2)))
         whole = Signal(8 * self.bus_bytes)
         complete = (index == slots - 1) | self.i.payload.last
         m.d.comb += [

@@ -59,11 +59,16 @@ class ArrayWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.waiting = waiting = fifo.SyncFIFOBuffered(width=9 * self.bus_bytes, depth=self.depth)
-        active, beat, left = Signal(), Signal(self.address_bits), Signal(self.address_bits)
-        uncommitted, unanswered = Signal(range(self.depth + 1)), Signal(range(256))
+        active = Signal()
+        beat = Signal(self.address_bits)
+        left = Signal(self.address_bits)
+        uncommitted = Signal(range(self.depth + 1))
+        unanswered = Signal(range(256))
         more = burst_length(m, beat, left, self.burst)
         self._fill(m, waiting, active)
-        sending, begin, written = Signal(range(self.burst + 1)), Signal(), Signal()
+        sending = Signal(range(self.burst + 1))
+        begin = Signal()
+        written = Signal()
         may = Signal()
         m.d.comb += [
             self.job.ready.eq(~active),
@@ -96,7 +101,8 @@ class ArrayWriter(wiring.Component):
 
     def _fill(self, m, waiting, active):
         """Beats of the job that is written, as many as its array has."""
-        room, filled = Signal(self.address_bits), Signal()
+        room = Signal(self.address_bits)
+        filled = Signal()
         pushed = self.i.valid & self.i.ready
         m.d.comb += [
             waiting.w_data.eq(Cat(self.i.payload.data, self.i.payload.keep)), waiting.w_en.eq(pushed),

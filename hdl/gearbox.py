@@ -70,9 +70,14 @@ class Gearbox(wiring.Component):
         ]
 
     def _change_width(self, m):
-        held, count, closing = Signal(self.unit * self.capacity), Signal(range(self.capacity + 1)), Signal()
-        taken, drop, room = Signal(), Signal(), Signal()
-        rest, kept = Signal.like(count), Signal.like(held)
+        held = Signal(self.unit * self.capacity)
+        count = Signal(range(self.capacity + 1))
+        closing = Signal()
+        taken = Signal()
+        drop = Signal()
+        room = Signal()
+        rest = Signal.like(count)
+        kept = Signal.like(held)
         size = self.size if len(self.sizes) > 1 else self.sizes[0]
         m.d.comb += [
             self.o.payload.eq(held), self.o.valid.eq(count >= size),

@@ -48,30 +48,41 @@ class ReplayBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.buffer = buffer = memory.Memory(
-            shape=data.ArrayLayout(self.bus_bits, self.parts), depth=2 * self.depth, init=[])
+        # A memory for each beat of a word: with one of whole words, tools make an enable of each bit of it.
+        writes, reads = [], []
+        for part in range(self.parts):
+            m.submodules[f"part_{part}"] = buffer = memory.Memory(shape=self.bus_bits, depth=2 * self.depth, init=[])
+            writes.append(buffer.write_port())
+            reads.append(buffer.read_port())
         kept = data.ArrayLayout(data.StructLayout({"words": self._words, "repeats": 16}), 2)
-        banks, full = Signal(kept), Signal(2)
-        filled = self._fill(m, buffer.write_port(granularity=1), banks, full)
-        given = self._give(m, buffer.read_port(), banks, full)
+        banks = Signal(kept)
+        full = Signal(2)
+        filled = self._fill(m, writes, banks, full)
+        given = self._give(m, reads, banks, full)
         m.d.sync += full.eq(full & ~given | filled)
         return m
 
-    def _fill(self, m, port, banks, full):
+    def _fill(self, m, ports, banks, full):
         """Beats to the bank in turn; returns which bank has its last."""
-        job, active, bank = Signal(self.job_layout), Signal(), Signal()
-        part, word, filled = Signal(range(max(self.parts, 2))), Signal(range(max(self.depth, 2))), Signal(2)
+        job = Signal(self.job_layout)
+        active = Signal()
+        bank = Signal()
+        part = Signal(range(max(self.parts, 2)))
+        word = Signal(range(max(self.depth, 2)))
+        filled = Signal(2)
         at_word, at_tile, at_end = part == self.parts - 1, word + 1 == job.words, job.tiles == 1
-        taken, done = Signal(), Signal()
+        taken = Signal()
+        done = Signal()
         m.d.comb += [
             self.job.ready.eq(~active),
             self.i.ready.eq(active & ~full.bit_select(bank, 1)),
             taken.eq(self.i.valid & self.i.ready), done.eq(taken & at_word & at_tile),
-            port.addr.eq(Cat(word[:(self.depth - 1).bit_length()], bank)),
-            port.data.as_value().eq(self.i.payload.data.replicate(self.parts)),
-            port.en.eq(taken << part), filled.eq(done << bank),
+            filled.eq(done << bank),
             self.length.eq(taken & (self.i.payload.last != (at_word & at_tile & at_end))),
         ]
+        for index, port in enumerate(ports):
+            m.d.comb += [port.addr.eq(Cat(word[:(self.depth - 1).bit_length()], bank)),
+                         port.data.eq(self.i.payload.data), port.en.eq(taken & (part == index))]
         with m.If(self.job.valid & ~active):
             m.d.sync += [job.eq(self.job.payload), active.eq(1)]
         with m.If(taken):
@@ -83,16 +94,21 @@ class ReplayBuffer(wiring.Component):
                          job.tiles.eq(job.tiles - 1), active.eq(~at_end)]
         return filled
 
-    def _give(self, m, port, banks, full):
+    def _give(self, m, ports, banks, full):
         """Words of the bank in turn, read while the one before is taken; returns which bank is used up."""
-        bank, word, repeat, given = Signal(), Signal(range(max(self.depth, 2))), Signal(16), Signal(2)
-        at_tile, fetch = word + 1 == banks[bank].words, Signal()
+        bank = Signal()
+        word = Signal(range(max(self.depth, 2)))
+        repeat = Signal(16)
+        given = Signal(2)
+        at_tile = word + 1 == banks[bank].words
+        fetch = Signal()
         done = fetch & at_tile & (repeat + 1 == banks[bank].repeats)
         m.d.comb += [
             fetch.eq(full.bit_select(bank, 1) & (~self.o.valid | self.o.ready)),
-            port.addr.eq(Cat(word[:(self.depth - 1).bit_length()], bank)), port.en.eq(fetch),
-            self.o.payload.data.eq(port.data.as_value()), given.eq(done << bank),
+            self.o.payload.data.eq(Cat(port.data for port in ports)), given.eq(done << bank),
         ]
+        for port in ports:
+            m.d.comb += [port.addr.eq(Cat(word[:(self.depth - 1).bit_length()], bank)), port.en.eq(fetch)]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(fetch):

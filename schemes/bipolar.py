@@ -22,7 +22,7 @@ class Bipolar(Scheme):
     Config = bipolar.BipolarConfig
     Weight = bipolar.QuantizedWeight
     formats = ("bipolar4", *(f"bipolar{bits}" for bits in (1, 2, 3, 5, 6, 7, 8)))
-    accelerator = {"lanes": 192}, {"bus_bytes": 64, "buffer": 8}
+    accelerator = {"rows": 16, "lanes": 192}, {"bus_bytes": 64, "buffer": 8}
     fpga_accelerator = {"rows": 4, "cols": 8, "lanes": 64, "drain": 4}, {"bus_bytes": 16, "buffer": 32}
     corners = (
         {"rows": 1, "cols": 1, "lanes": 1, "drain": 1, "bits_w": 1, "bits_a": 1, "max_k": 100},

@@ -34,8 +34,9 @@ def wrapper_area(name: str) -> tuple[float, float]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "design.v").write_text(emit.to_verilog(accelerator, top))
     (folder / FILE).write_text(liberty_text())
-    # The engine stays a cell that nothing maps, and its own cells go.
-    outer = [f"hierarchy -top {top}", f"blackbox {top}.engine", f"delete {top}__*", "proc", "flatten", "opt"]
+    # The engine stays a cell that nothing maps, and its own cells go. What a memory is offered while it does not write may be
+    # anything: without -mux_undef that is a zero, by a gate for each bit.
+    outer = [f"hierarchy -top {top}", f"blackbox {top}.engine", f"delete {top}__*", "proc", "flatten", "opt -mux_undef"]
     inner = [f"hierarchy -top {top}.engine", "proc", "setattr -unset init */w:*", "opt"]  # silicon has no initial values
     return (_area(folder, "around", outer, f"module '?\\\\{top}'?"), _area(folder, "engine", inner, "top module .*"))
 

@@ -118,6 +118,7 @@ class Bench(RegisterClient):
         settings = self.place(index)
         await self.start(settings)
         await self.finish(1)
+        assert await self.causes() == self.given["cases"][index]["causes"]
         self.check(index, settings)
 
 

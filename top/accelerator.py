@@ -158,11 +158,17 @@ class StreamAccelerator(Accelerator):
         config, values, status, found = self.config, self.registers.values, self.registers.status, self.registers.set
         layout = data.StructLayout({"m": 16, "n": 24, "beats": 32})
         m.submodules.jobs = jobs = SOFT(fifo.SyncFIFOBuffered(width=layout.size, depth=self.queue))
-        offered, next_job = Signal(layout), data.View(layout, jobs.r_data)
+        offered = Signal(layout)
+        next_job = data.View(layout, jobs.r_data)
         start, empty = values.CONTROL.START, (offered.m == 0) | (offered.n == 0)
         job = Signal(data.StructLayout({"tiles": 32, "beats": 32}))
-        m_tiles, left_m, left_n, self._left = Signal(16), Signal(16), Signal(24), Signal(32)
-        halted, running, done = Signal(), Signal(), Signal()
+        m_tiles = Signal(16)
+        left_m = Signal(16)
+        left_n = Signal(24)
+        self._left = Signal(32)
+        halted = Signal()
+        running = Signal()
+        done = Signal()
         m.d.comb += [
             offered.m.eq(values.M.COUNT), offered.n.eq(values.N.COUNT), offered.beats.eq(values.BEATS.COUNT),
             jobs.w_data.eq(offered.as_value()),
@@ -212,7 +218,8 @@ class StreamAccelerator(Accelerator):
         has_last = self.config.streams[name][-1].name == "last"
         discard = self.registers.values.CONTROL.DISCARD & ~running
         bus = {part: getattr(self, f"s_axis_{name}_t{part}") for part in ("data", "keep", "last", "valid", "ready")}
-        word, tiles = receiver.o.payload, Signal(32, name=f"{name}_tiles")
+        word = receiver.o.payload
+        tiles = Signal(32, name=f"{name}_tiles")
         may = Signal(name=f"{name}_may")
         m.d.comb += [
             skid.i.payload.data.eq(bus["data"]), skid.i.payload.keep.eq(bus["keep"]), skid.i.payload.last.eq(bus["last"]),
@@ -256,7 +263,9 @@ class StreamAccelerator(Accelerator):
         source, bits = self.engine.outputs, self.bits("outputs")
         m.submodules.send_outputs = sender = SOFT(Sender(bits, self.bus_bytes))
         m.submodules.skid_outputs = skid = Skid(beat_layout(self.bus_bytes))
-        word, within, cut = source.payload.as_value(), Signal(), Signal()
+        word = source.payload.as_value()
+        within = Signal()
+        cut = Signal()
         empty = Cat(Const(0, 9 * self.bus_bytes), Const(1))
         with m.If(skid.i.valid & skid.i.ready):
             m.d.sync += [within.eq(~skid.i.payload.last), cut.eq(0)]

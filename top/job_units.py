@@ -57,8 +57,13 @@ class JobQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        counting, left_m, left_n, tiles = Signal(), Signal(16), Signal(24), Signal(COUNTS)
-        accept, counted, rooms = Signal(), Signal(), []
+        counting = Signal()
+        left_m = Signal(16)
+        left_n = Signal(24)
+        tiles = Signal(COUNTS)
+        accept = Signal()
+        counted = Signal()
+        rooms = []
         for name, layout in self.layouts.items():
             port = getattr(self, f"jobs__{name}")
             m.submodules[f"{name}_tiles"] = counts = fifo.SyncFIFO(width=COUNTS.size, depth=self.depth)
@@ -122,8 +127,12 @@ class TileWords(wiring.Component):
         m = Module()
         m.submodules.gearbox = gearbox = self.gearbox
         wiring.connect(m, wiring.flipped(self.i), gearbox.i)
-        job, active = Signal(self.job_layout), Signal()
-        word, tile, row, wrong = Signal(24), Signal(16), Signal(16), Signal()
+        job = Signal(self.job_layout)
+        active = Signal()
+        word = Signal(24)
+        tile = Signal(16)
+        row = Signal(16)
+        wrong = Signal()
         last, last_tile = word + 1 == job.beats, tile + 1 == job.tiles.n
         taken = self.o.valid & self.o.ready
         m.d.comb += [
@@ -170,7 +179,9 @@ class Results(wiring.Component):
         m = Module()
         m.submodules.sender = sender = self.sender
         wiring.connect(m, sender.o, wiring.flipped(self.o))
-        tiles, active, column = Signal(COUNTS), Signal(), Signal(16)
+        tiles = Signal(COUNTS)
+        active = Signal()
+        column = Signal(16)
         ends = self.i.payload.last & (column == 1)
         at_end = ends & (tiles.m == 1)
         taken = self.i.valid & self.i.ready

@@ -75,7 +75,9 @@ class MemoryAccelerator(Accelerator):
 
     def elaborate(self, platform):
         m = Module()
-        soft_reset, self._quiet, self._resetting = Signal(), Signal(), Signal()
+        soft_reset = Signal()
+        self._quiet = Signal()
+        self._resetting = Signal()
         self._begin(m, soft_reset)
         # A soft reset waits until the bus owes nothing, so what it resets has no transaction under way.
         with m.If(self.registers.values.CONTROL.SOFT_RESET):
@@ -83,7 +85,8 @@ class MemoryAccelerator(Accelerator):
         with m.Elif(soft_reset):
             m.d.sync += self._resetting.eq(0)
         m.d.comb += soft_reset.eq(self._resetting & self._quiet)
-        self._halted, self._causes = Signal(), {}
+        self._halted = Signal()
+        self._causes = {}
         jobs = self._queue_jobs(m)
         readers = {name: self._reader(m, name, jobs) for name in self.inputs}
         self._connect_reads(m, readers)
@@ -113,7 +116,8 @@ class MemoryAccelerator(Accelerator):
         for name, register in _BEATS.items():
             if name in self.inputs:
                 m.d.comb += queue.settings[f"words_{name}"].beats.eq(values[register].COUNT)
-        code, known = values.FORMAT.CODE, Signal()
+        code = values.FORMAT.CODE
+        known = Signal()
         with m.Switch(code):
             for fmt in config.formats_taken:
                 with m.Case(fmt):
