@@ -3,8 +3,10 @@
 """Products on an accelerator, whatever lies between: a simulation, a device mapped into memory, a serial line."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,21 @@ class PackedProduct:
     n: int
     k: int
     parts: Any = field(repr=False)
+    further: tuple["PackedProduct", ...] = ()
+    """Of the rest of K; results are added."""
+    below: tuple["PackedProduct", ...] = ()
+    """Of further rows; results follow these."""
+
+    def jobs(self) -> Iterator["PackedProduct"]:
+        """All of them, one after the other."""
+        yield from (self, *self.further)
+        for product in self.below:
+            yield from product.jobs()
+
+    def gather(self, found: Iterator[np.ndarray]) -> np.ndarray:
+        """The whole product's results, of those of :meth:`jobs`."""
+        rows = [_sum(list(islice(found, 1 + len(self.further)))), *(product.gather(found) for product in self.below)]
+        return np.concatenate(rows) if self.below else rows[0]
 
 
 class Backend(ABC):
@@ -89,6 +106,11 @@ class Backend(ABC):
     @abstractmethod
     def counters(self) -> dict[str, int]:
         """Counts since the last reset."""
+
+    @property
+    @abstractmethod
+    def words(self) -> int:
+        """Words of activations that a tile of rows may have."""
 
     @abstractmethod
     def lay(self, inputs: Mapping[str, np.ndarray], m: int, n: int) -> Any:
@@ -136,7 +158,16 @@ class Accelerator:
         self.backend.reset()
 
     def matmul(self, x: Any, qweight: Any, **terms: Any) -> np.ndarray:
-        """``x @ qweight.T`` as golden's ``matmul`` gives it, to the bit: any M and N, and K up to the accelerator's."""
+        """``x @ qweight.T``, of any M, N and K: as golden's ``matmul`` gives it, to the bit.
+
+        Where K is longer than sums or buffer hold, it is computed in parts (:meth:`subbyte.schemes.Scheme.parts_of`), whose
+        results are added in binary32 from the first to the last, then rounded to the output's format; integers exactly.
+
+        Raises
+        ------
+        AcceleratorError
+            If the hardware finds something wrong, or cannot compute it; or a sum of integers overflows.
+        """
         return self.matmul_all([(x, qweight)], [terms])[0]
 
     def matmul_all(
@@ -149,16 +180,48 @@ class Accelerator:
 
     def pack(self, x: Any, qweight: Any, **terms: Any) -> PackedProduct:
         """A product as the backend sends it; packed once, it can be run again."""
+        first, *below = [self._pack_rows(rows, qweight, more) for rows, more in self.backend.scheme.chunks_of(x, **terms)]
+        return replace(first, below=tuple(below))
+
+    def _pack_rows(self, x, qweight, terms):
+        backend = self.backend
+        try:
+            parts = backend.scheme.parts_of(x, qweight, backend.config, backend.words, **terms)
+        except ValueError as error:
+            raise _none(error) from None
+        first, *further = [self._pack(*part) for part in parts]
+        return replace(first, further=tuple(further))
+
+    def _pack(self, x, qweight, terms):
         backend, (n, k) = self.backend, qweight.shape
         inputs, m = backend.scheme.inputs(x, qweight, backend.config, **terms), _tokens(x)
         try:
             return PackedProduct(m, n, k, backend.lay(inputs, m, n))
         except ValueError as error:
-            raise AcceleratorError(f"the product is none for this accelerator: {error}") from None
+            raise _none(error) from None
 
     def run(self, products: Iterable[PackedProduct]) -> list[np.ndarray]:
         """Results of packed products."""
-        return self.backend.run(products)
+        products = list(products)
+        found = iter(self.backend.run([job for product in products for job in product.jobs()]))
+        return [product.gather(found) for product in products]
+
+
+def _none(error):
+    return AcceleratorError(f"the product is none for this accelerator: {error}")
+
+
+def _sum(parts):
+    """Results of parts of K, added."""
+    if len(parts) == 1:
+        return parts[0]
+    dtype = parts[0].dtype
+    if dtype.kind == "f":
+        return reduce(np.add, [part.astype(np.float32) for part in parts]).astype(dtype)
+    total = np.sum([part.astype(np.int64) for part in parts], axis=0)
+    if (total != total.astype(dtype)).any():
+        raise AcceleratorError(f"DATA: the sum over parts of K overflows {dtype}", ["DATA"])
+    return total.astype(dtype)
 
 
 def _tokens(x):

@@ -107,6 +107,11 @@ class MemoryBackend(Backend):
                 return
         raise AcceleratorError("a soft reset does not end: the memory owes an answer; reset the hardware")
 
+    @property
+    def words(self) -> int:
+        """What its buffer holds, and its sums."""
+        return min(self._read("BUFFER", "WORDS"), self.config.largest_k // self.config.lanes)
+
     def lay(self, inputs: Mapping[str, np.ndarray], m: int, n: int) -> Any:
         """Images, in parts that the buffer holds."""
         return self.layout.images(inputs, m, n, len(self.memory), _PAGE)

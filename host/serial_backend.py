@@ -84,6 +84,11 @@ class SerialDevice(Backend):
         """Bytes on the line since the last reset."""
         return {"bytes_sent": self._sent, "bytes_received": self._received}
 
+    @property
+    def words(self) -> int:
+        """What the engine's sums hold."""
+        return self.config.largest_k // self.config.lanes
+
     def lay(self, inputs: Mapping[str, np.ndarray], m: int, n: int) -> Any:
         """The words as they are."""
         return inputs

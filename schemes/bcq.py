@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bcq, the binary-coded lookup engine, as the rest of the house knows it."""
 
+from dataclasses import replace
 from functools import cached_property
 from math import ceil
 
@@ -78,6 +79,11 @@ class Bcq(Scheme):
 
     def activations(self, x, config):
         return to_binary16(x)
+
+    def cut(self, x, qweight, start, stop):
+        groups = slice(start // qweight.group_size, ceil(stop / qweight.group_size))
+        offset = None if qweight.offset is None else qweight.offset[:, groups]
+        return x[:, start:stop], replace(qweight, B=qweight.B[:, start:stop], alpha=qweight.alpha[:, groups], offset=offset)
 
     def inputs(self, x, qweight, config):
         return {**weight_words(bcq.pack, qweight, config, ceil(len(x) / config.rows)),

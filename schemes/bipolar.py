@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """bipolar-INT, as the rest of the house knows it."""
 
+from dataclasses import replace
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 
@@ -71,6 +73,14 @@ class Bipolar(Scheme):
 
     def activations(self, x, config):
         return bipolar.quantize_activations(x, config.bits_a)
+
+    def cut(self, x, qweight, start, stop):
+        part = {"codes": qweight.codes[:, start:stop]}
+        if qweight.group_size is not None:
+            groups = slice(start // qweight.group_size, ceil(stop / qweight.group_size))
+            name = "scales" if qweight.scale_codes is None else "scale_codes"
+            part[name] = getattr(qweight, name)[:, groups]
+        return replace(x, codes=x.codes[:, start:stop]), replace(qweight, **part)
 
     def inputs(self, x, qweight, config):
         return bipolar.pack(x, qweight, config)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """BitMoD, as the rest of the house knows it."""
 
+from dataclasses import replace
 from functools import cached_property
 from math import ceil
 
@@ -124,6 +125,14 @@ class BitMod(Scheme):
 
     def activations(self, x, config):
         return to_binary16(x)
+
+    def cut(self, x, qweight, start, stop):
+        groups, part = slice(start // qweight.group_size, ceil(stop / qweight.group_size)), slice(start, stop)
+        return x[:, part], replace(
+            qweight, group_fmts=qweight.group_fmts[groups],
+            **{name: getattr(qweight, name)[:, part] for name in ("codes", "values")},
+            **{name: getattr(qweight, name)[:, groups] for name in ("scales", "selectors", "scale_codes")
+               if getattr(qweight, name) is not None})
 
     def inputs(self, x, qweight, config):
         return {**weight_words(bitmod.pack, qweight, config, ceil(len(x) / config.rows)),

@@ -7,6 +7,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ __all__ = ["KINDS", "Part", "Priced", "Product", "Scheme", "describe_config"]
 
 KINDS = ("pe", "part", "array", "engine", "baseline")
 """Processing element by itself; part of one or of an engine; array with its edge logic; whole engine; textbook design."""
+_ADDED = ("float32", "float16", "int32")
+"""Outputs of engines that software can add."""
 
 
 def describe_config(size: str, config: Any) -> str:
@@ -304,6 +307,47 @@ class Scheme(Priced):
         if bias is not None:
             raise ValueError(f"--bias is for engines that add one, which {self.title}'s leave to what comes behind")
         return {}, ""
+
+    def chunks_of(self, x: Any, **terms: Any) -> list[tuple[Any, Mapping[str, Any]]]:
+        """Rows of activations, and their terms, that one job of an accelerator takes, from the first to the last."""
+        return [(x, terms)]
+
+    def words_of(self, x: Any, qweight: Any, config: EngineConfig) -> int:
+        """Words of activations that a tile of rows has."""
+        del x
+        k, size = qweight.shape[1], getattr(qweight, "group_size", None) or qweight.shape[1]
+        return sum(ceil(min(size, k - start) / config.lanes) for start in range(0, k, size))
+
+    def cut(self, x: Any, qweight: Any, start: int, stop: int) -> tuple[Any, Any]:
+        """Operands of elements ``start`` to ``stop`` of K alone; the first is the first of a group."""
+        raise ValueError(f"{self.title} takes K as a whole")
+
+    def parts_of(self, x: Any, qweight: Any, config: EngineConfig, words: int,
+                 **terms: Any) -> list[tuple[Any, Any, Mapping[str, Any]]]:
+        """Operands and terms of products of at most ``words`` words of activations a tile of rows, which add up to the whole.
+
+        One if that is short enough; else K is cut between groups, and terms count with the first part alone.
+
+        Raises
+        ------
+        ValueError
+            If so few words hold no group, or the engine's results are not to be added.
+        """
+        if self.words_of(x, qweight, config) <= words:
+            return [(x, qweight, terms)]
+        size = getattr(qweight, "group_size", None) or 1
+        step = (words - self.spare_words(x)) * config.lanes // size * size
+        if step < 1:
+            raise ValueError(f"{words} words of {config.lanes} activations hold no part of K")
+        if config.output not in _ADDED:
+            raise ValueError(f"{config.output} results of parts of K cannot be added: build it with one of {', '.join(_ADDED)}")
+        k = qweight.shape[1]
+        return [(*self.cut(x, qweight, start, min(start + step, k)), {} if start else terms) for start in range(0, k, step)]
+
+    def spare_words(self, x: Any) -> int:
+        """Words of a part that may be less than full, beside those of its end."""
+        del x
+        return 0
 
     @abstractmethod
     def inputs(self, x: Any, qweight: Any, config: EngineConfig, **terms: Any) -> Mapping[str, np.ndarray]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RSR, as the rest of the house knows it."""
 
+from dataclasses import replace
 from functools import cached_property
 from math import ceil
 
@@ -64,6 +65,9 @@ class Rsr(Scheme):
 
     def activations(self, x, config):
         return rsr.quantize_activations(x)
+
+    def cut(self, x, qweight, start, stop):
+        return tuple(replace(operand, values=operand.values[:, start:stop]) for operand in (x, qweight))
 
     def inputs(self, x, qweight, config):
         m, n_tiles = len(x.values), ceil(qweight.shape[0] / config.cols)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tender, as the rest of the house knows it."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -134,6 +135,28 @@ class Tender(Scheme):
         divisors = np.maximum(largest / ((1 << config.output_bits - (not unsigned)) - 1), tender.SMALLEST_DIVISOR)
         terms["divisors"] = divisors.astype(np.float32)
         return terms, f"divisors for {config.output} results, from their own largest ones"
+
+    def chunks_of(self, x, **terms):
+        """A chunk each: their channels are in orders of their own."""
+        chunks = []
+        for chunk in range(len(x.xq)):
+            one = slice(chunk, chunk + 1)
+            arrays = {name: getattr(x, name)[one] for name in ("xq", "group_index", "scales", "bias")}
+            of_chunk = {name: value[one] for name, value in terms.items() if name != "bias" and value is not None}
+            chunks.append((replace(x, **arrays, rows=x.rows_of(chunk)), {**terms, **of_chunk}))
+        return chunks
+
+    def words_of(self, x, qweight, config):
+        """Of the chunk that has most: each channel group takes whole ones."""
+        return max(len(tender.beats_of(x, chunk, config.lanes).shifts) for chunk in range(len(x.xq)))
+
+    def spare_words(self, x):
+        return x.groups
+
+    def cut(self, x, qweight, start, stop):
+        part = slice(start, stop)
+        return (replace(x, xq=x.xq[:, :, part], group_index=x.group_index[:, part], bias=x.bias[:, part]),
+                replace(qweight, codes=qweight.codes[:, part]))
 
     def inputs(self, x, qweight, config, *, correction=None, bias=None, divisors=None):
         return tender.pack(x, qweight, config, correction, bias, divisors)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from subbyte.explore import NAMED, Machine, cost_of
+from subbyte.golden import tender
 from subbyte.golden.job_cycles import Surroundings, job_cycles
 from subbyte.golden.memory import MemoryLayout
 from subbyte.host import Accelerator, AcceleratorError, MappedDevice, SerialDevice
@@ -32,6 +33,19 @@ def operands(found, config, rng, m, n, k):
     return found.activations(rng.standard_normal((m, k)).astype(np.float32), config), qweight
 
 
+def check_long_k(driver, x, qweight, **terms):
+    """K beyond sums or buffer: the parts' results, each golden's to the bit, added one after the other."""
+    backend = driver.backend
+    found, config = backend.scheme, backend.config
+    parts = found.parts_of(x, qweight, config, backend.words, **terms)
+    assert len(parts) > 1 and max(found.words_of(*part, config) for *part, _ in parts) <= backend.words
+    ys = [found.product(*part, config, **more).y for *part, more in parts]
+    expected = ys[0]
+    for y in ys[1:]:
+        expected = (expected + y).astype(y.dtype)
+    assert driver.matmul(x, qweight, **terms).tobytes() == expected.tobytes()
+
+
 def test_driver():
     """Products of any size to the bit, queued and alone, slow memory and fast; causes as exceptions that leave it usable."""
     found, config, rng = scheme("tender"), small_config("tender"), np.random.default_rng(1)
@@ -48,8 +62,11 @@ def test_driver():
         images = [image for pair in several for image, _, _ in driver.pack(*pair).parts]
         read, written = np.sum([backend.layout.traffic(image) for image in images], axis=0)
         assert (counts["bytes_read"], counts["bytes_written"], counts["bus_errors"]) == (read, written, 0)
-        with pytest.raises(AcceleratorError, match="BUFFER: .*build it with a larger buffer"):
-            driver.matmul(*operands(found, config, rng, 1, 4, 400))
+        check_long_k(driver, *operands(found, config, rng, 5, 9, 400))
+        rows = rng.standard_normal((9, 30)).astype(np.float32)
+        chunks = tender.decompose(rows, 4, 8, chunk_size=4, channel_bias=False), several[1][1]
+        assert len(chunks[0].xq) == 3
+        assert driver.matmul(*chunks).tobytes() == found.product(*chunks, config).y.tobytes()
         whole, backend.memory = backend.memory, backend.memory[:5 << 12]  # too small: in parts
         parted = operands(found, config, rng, 7, 300, 60)
         assert len(driver.pack(*parted).parts) > 1
@@ -96,7 +113,7 @@ def test_mapped_device(tmp_path):
     x, qweight = operands(found, config, rng, 3, 6, 20)
     product = found.product(x, qweight, config)
     identity = {"ID": MagicId, "SCHEME_LOW": int.from_bytes(b"tend", "little"), "SCHEME_HIGH": int.from_bytes(b"er", "little"),
-                "TILE": config.rows | config.cols << 16, "WORD": config.lanes, "CAPABILITIES": 8 << 8 | 1 << 18}
+                "TILE": config.rows | config.cols << 16, "WORD": config.lanes, "CAPABILITIES": 8 << 8 | 1 << 18, "BUFFER": 32}
     device = StandIn(tmp_path, identity, flat_outputs(layout, product))
     device.start()
     about = {"config": config, "layout": layout, "registers": register_map()}
@@ -112,6 +129,16 @@ def test_mapped_device(tmp_path):
     backend.write(0, 0)
     with pytest.raises(AcceleratorError, match="ID must be 0x53425954, not 0x0"):
         Accelerator(backend)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name in engines() if name != "tender"])
+def test_long_k(name):
+    """As of Tender above."""
+    found, config, rng = scheme(name), small_config(name), np.random.default_rng(1)
+    with SimulatedAccelerator(found, config, latency=40, bandwidth=5, size=1 << 18, **SMALL) as backend:
+        driver = Accelerator(backend)
+        check_long_k(driver, *operands(found, config, rng, 3, 5, 5 * backend.words * config.lanes // 2))
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name == "tender" else pytest.mark.long) for name in engines()])
