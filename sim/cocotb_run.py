@@ -18,6 +18,7 @@ import numpy as np
 
 from ..golden.parameters import check_choice
 from ..tools.toolchain import build_root, check_icarus, file_lock, prepare_environment
+from . import coverage
 from .verilate import BuildError, build, waves_format, without_initial_values
 
 __all__ = ["bench_parameters", "resolve_seed", "run_bench"]
@@ -109,6 +110,8 @@ def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=N
             model = _build_icarus(without_initial_values(verilog) if random_power_up else verilog, name, folder, trace)
         environment = {_PARAMETERS: _write_parameters(parameters or {}, folder)}
         ended = _simulate(simulator, model, name, bench_module, folder, seed, trace, testcase, limit_s, environment)
+        if verilated:
+            coverage.collect(folder, model)
         _check(folder, seed, ended)
     return folder
 

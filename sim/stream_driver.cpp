@@ -21,6 +21,9 @@
 
 #include "Vtop.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #if VM_TRACE
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -219,6 +222,9 @@ public:
         top_->final();
 #if VM_TRACE
         trace_.close();
+#endif
+#if VM_COVERAGE
+        context_.coveragep()->write("coverage.dat");
 #endif
         std::printf("done %" PRIu64 " %" PRIu64 "\n", first, cycle_);
     }

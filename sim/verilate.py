@@ -26,6 +26,7 @@ from ..tools.toolchain import (
     prepare_environment,
     tool_versions,
 )
+from . import coverage
 
 __all__ = ["BuildError", "build", "exchange", "port_widths", "waves_format", "without_initial_values"]
 
@@ -150,7 +151,8 @@ def build(verilog, top, *, kind="cocotb", sources=None, waves=None, random_power
     files = {"design.v": verilog, **(sources or {})}
     if kind == "cocotb":
         files[_PUBLIC] = _public_ports(verilog, top)
-    arguments = [*_ARGUMENTS, "--top-module", top, *_kind_arguments(kind), *_trace_arguments(waves)]
+    arguments = [*_ARGUMENTS, "--top-module", top, *_kind_arguments(kind), *_trace_arguments(waves),
+                 *coverage.ARGUMENTS * coverage.is_on()]
     folder = build_root() / "sim" / f"{top}-{_digest(files, arguments, kind)}"
     if not _is_whole(folder, top):
         check_tools()
