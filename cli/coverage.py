@@ -71,7 +71,8 @@ def tally(counts, texts, exceptions):
         state = "covered" if count else "excused" if why else "hole"
         if point.kind != "line":
             units[point.module][point.kind, state] += 1
-        for line in point.lines:
+        # Where a branch was decided, either way, its line was run: Verilator names that line with the first way only.
+        for line in {point.line, *point.lines} if point.kind != "toggle" else ():
             # The alphabet's order: covered before excused before a hole.
             known = lines.get((point.module, point.text, line), state)
             lines[point.module, point.text, line] = min(known, state)

@@ -149,7 +149,8 @@ def _simulate(simulator, model, top, bench_module, folder, seed, trace, testcase
     """Run cocotb's runner; returns how it ended, for the case that it leaves no results."""
     from cocotb_tools.runner import get_runner
 
-    random_state = [f"+verilator+seed+{seed % (2**31 - 1) + 1}", "+verilator+rand+reset+2"]
+    # Where it is counted what moves, power-up shall not move anything.
+    random_state = [f"+verilator+seed+{seed % (2**31 - 1) + 1}", f"+verilator+rand+reset+{0 if coverage.is_on() else 2}"]
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
     try:
