@@ -25,8 +25,6 @@ DEVICE      ?= ecp5-85k ecp5-25k
 BOARD       ?=
 FPGA        ?=
 
-# Benches of whole engines, small ones, without kept faults.
-COVERED   := (test_engine and not fault and not fpga) or error_flags or extremes or every or longest or significand or special_value
 INSTALLED := $(VENV)/.subbyte-installed
 PLACERS   := $(VENV)/.subbyte-fpga-installed
 PAGES     := $(VENV)/.subbyte-docs-installed
@@ -67,11 +65,8 @@ mutate: tools $(INSTALLED)  ## put faults into the RTL, and say which of them th
 mutate-check: tools $(INSTALLED)  ## the same of a small fixed sample, which must leave nothing alive
 	@$(RUN) subbyte.cli mutate all --campaign rsr --campaign shell --sample 40 --jobs $(JOBS) --check
 
-coverage: tools $(INSTALLED)  ## which lines, branches and bits of the RTL the engines' benches reach; holes in build/coverage/index.html (SCHEME=...)
-	@rm -rf build/coverage/runs
-	@COVERAGE=build/coverage/runs $(RUN) pytest -q -n $(JOBS) --dist worksteal -m "" -k "$(COVERED)" \
-	  $(foreach scheme,$(or $(SCHEME),bcq bipolar bitmod bitmod_dense rsr tender),tb/test_$(scheme).py)
-	@$(RUN) subbyte.cli.coverage build/coverage/runs
+coverage: tools $(INSTALLED)  ## lines, branches and bits of the RTL that the engines' benches reach; what they do not: build/coverage/index.html
+	@$(RUN) subbyte.cli.coverage $(SCHEME) --jobs $(JOBS)
 
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all

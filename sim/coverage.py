@@ -26,6 +26,8 @@ KINDS = ("line", "branch", "toggle")
 _MODULE = re.compile(r"^module (\\\S+|\w+)")
 # What Yosys writes so that a combinational process runs at time zero, and at no other.
 _AT_TIME_ZERO = "\\$always$"
+# A signal that is bits of others, or constant, and nothing else: Amaranth names each field of each structure.
+_ALIAS = re.compile(r"^  assign (\\\S+|\w+) += ([^~&|^+*<>=?!-]+);$")
 _ESCAPED = re.compile(r"__0([0-9a-fA-F]{2})")
 
 
@@ -101,18 +103,22 @@ def read_counts(file):
 def read_runs(folder):
     """Counts of all models below a folder, by point.
 
+    A bit is counted once in a module: names that only stand for bits of other signals, or for constants, are left out, and so
+    is what Yosys writes for a simulator's sake.
+
     Returns
     -------
     counts : collections.Counter of Point
     texts : dict of (str, str) to list of str
         Lines of each module by name and digest.
     """
-    counts, texts = Counter(), {}
+    counts, texts, aliases = Counter(), {}, {}
     for file in sorted(Path(folder).glob("*/coverage.dat")):
         places = []
         for name, first, lines in _modules(file.with_name("design.v").read_text()):
             digest = sha256("\n".join(lines).encode()).hexdigest()[:12]
             texts[name, digest] = lines
+            aliases[name, digest] = {found[1].lstrip("\\") for found in map(_ALIAS.match, lines) if found}
             places.append((first, first + len(lines), name, digest))
         for text, count in read_counts(file).items():
             fields = dict(field.split("\2", 1) for field in text.split("\1") if field)
@@ -122,9 +128,17 @@ def read_runs(folder):
                 continue
             kind = fields["page"].partition("/")[0].removeprefix("v_")
             what = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), fields.get("o", ""))
+            if kind == "toggle" and _bit_of(what, aliases[name, digest]):
+                continue
             lines = tuple(at - first + 1 for at in lines_of(fields.get("S", "")))
             counts[Point(name, digest, line - first + 1, int(fields["n"]), kind, what, lines)] += count
     return counts, texts
+
+
+def _bit_of(what, names):
+    """Whether a toggle, such as `"data[1][3]:0->1"`, is of one of the named signals; names may end in an index, too."""
+    signal = what.rpartition(":")[0]
+    return signal in names or signal.rpartition("[")[0] in names
 
 
 def lines_of(text):
