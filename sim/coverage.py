@@ -126,7 +126,8 @@ def read_runs(folder):
             fields = dict(field.split("\2", 1) for field in text.split("\1") if field)
             line = int(fields["l"])
             first, _, name, digest = next(place for place in places if place[0] <= line < place[1])
-            if _AT_TIME_ZERO in texts[name, digest][line - first]:
+            written, above = (texts[name, digest][at].strip() for at in (line - first, line - first - 1))
+            if _AT_TIME_ZERO in written or fields.get("o") == "else" and written == above:  # the same question twice
                 continue
             kind = fields["page"].partition("/")[0].removeprefix("v_")
             what = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), fields.get("o", ""))
