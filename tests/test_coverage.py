@@ -27,7 +27,7 @@ def runs(tmp_path_factory):
     """What two runs of an adder, with something in it that neither reaches, leave behind."""
     folder = tmp_path_factory.mktemp("coverage")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COVERAGE", str(folder))
+        patch.setenv("RTL_COVERAGE", str(folder))
         head, _, _ = to_verilog(StreamAdder(), "stream_adder").rpartition("endmodule")
         model = StreamModel(head + PLANTED, "stream_adder", **PORTS)
         for seed in (1, 2):
