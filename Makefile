@@ -35,7 +35,7 @@ RUN       := $(VENV)/bin/python -m
 export WAVES SEED REQUIRE_IVERILOG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long formal netlist mutate mutate-check verilog soc lint model bench perplexity quantizers widths area area-check fpga report figures docs clean tools
+.PHONY: help demo test test-long formal netlist mutate mutate-check coverage verilog soc lint model bench perplexity quantizers widths area area-check fpga report figures docs clean tools
 
 help:  ## show this list
 	@echo "subbyte: RTL for matrix products with sub-byte weights"
@@ -64,6 +64,9 @@ mutate: tools $(INSTALLED)  ## put faults into the RTL, and say which of them th
 
 mutate-check: tools $(INSTALLED)  ## the same of a small fixed sample, which must leave nothing alive
 	@$(RUN) subbyte.cli mutate all --campaign rsr --campaign shell --sample 40 --jobs $(JOBS) --check
+
+coverage: tools $(INSTALLED)  ## lines, branches and bits of the RTL that the engines' benches reach; what they do not: build/coverage/index.html
+	@$(RUN) subbyte.cli.coverage $(SCHEME) --jobs $(JOBS)
 
 verilog: tools $(INSTALLED)  ## write build/verilog/<scheme>_{pe,engine,accelerator,accelerator_stream}.v, each with its .json manifest
 	@$(RUN) subbyte.cli.verilog_all

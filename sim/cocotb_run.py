@@ -18,6 +18,7 @@ import numpy as np
 
 from ..golden.parameters import check_choice
 from ..tools.toolchain import build_root, check_icarus, file_lock, prepare_environment
+from . import coverage
 from .verilate import BuildError, build, waves_format, without_initial_values
 
 __all__ = ["bench_parameters", "resolve_seed", "run_bench"]
@@ -109,6 +110,8 @@ def run_bench(design, name, bench_module, *, parameters=None, seed=None, waves=N
             model = _build_icarus(without_initial_values(verilog) if random_power_up else verilog, name, folder, trace)
         environment = {_PARAMETERS: _write_parameters(parameters or {}, folder)}
         ended = _simulate(simulator, model, name, bench_module, folder, seed, trace, testcase, limit_s, environment)
+        if verilated:
+            coverage.collect(folder, model)
         _check(folder, seed, ended)
     return folder
 
@@ -146,7 +149,8 @@ def _simulate(simulator, model, top, bench_module, folder, seed, trace, testcase
     """Run cocotb's runner; returns how it ended, for the case that it leaves no results."""
     from cocotb_tools.runner import get_runner
 
-    random_state = [f"+verilator+seed+{seed % (2**31 - 1) + 1}", "+verilator+rand+reset+2"]
+    # Where it is counted what moves, power-up shall not move anything.
+    random_state = [f"+verilator+seed+{seed % (2**31 - 1) + 1}", f"+verilator+rand+reset+{0 if coverage.is_on() else 2}"]
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..tools.toolchain import Failed, build_root
+from . import coverage
 from .cocotb_run import resolve_seed
 from .verilate import build, port_widths, waves_format
 
@@ -162,6 +163,7 @@ class StreamModel:
                 (folder / f"{name}.in").write_bytes(held.get(name, 0).to_bytes(_bytes(bits), "little"))
             started = time.perf_counter()
             first, total = self._execute(arguments, folder, progress, seed)
+            coverage.collect(folder, self.folder)
             return self._result(folder, first, total, time.perf_counter() - started)
 
     def _execute(self, arguments, folder, progress, seed):

@@ -26,6 +26,7 @@ from ..tools.toolchain import (
     prepare_environment,
     tool_versions,
 )
+from . import coverage
 
 __all__ = ["BuildError", "build", "exchange", "port_widths", "waves_format", "without_initial_values"]
 
@@ -150,14 +151,15 @@ def build(verilog, top, *, kind="cocotb", sources=None, waves=None, random_power
     files = {"design.v": verilog, **(sources or {})}
     if kind == "cocotb":
         files[_PUBLIC] = _public_ports(verilog, top)
-    arguments = [*_ARGUMENTS, "--top-module", top, *_kind_arguments(kind), *_trace_arguments(waves)]
+    arguments = [*_ARGUMENTS, "--top-module", top, *_kind_arguments(kind), *_trace_arguments(waves),
+                 *coverage.ARGUMENTS * coverage.is_on()]
     folder = build_root() / "sim" / f"{top}-{_digest(files, arguments, kind)}"
     if not _is_whole(folder, top):
         check_tools()
         with file_lock(folder.with_suffix(".lock")):
             if not _is_whole(folder, top):
                 shutil.rmtree(folder, ignore_errors=True)
-                _compile(folder, files, arguments, _OPTIMIZE[kind])
+                _compile(folder, files, arguments, _optimize(kind))
                 (folder / top).symlink_to("model")
                 seal(folder / "model")
     return folder
@@ -166,6 +168,10 @@ def build(verilog, top, *, kind="cocotb", sources=None, waves=None, random_power
 def _is_whole(folder, top):
     """Whether a build is there as it was made."""
     return is_sealed(folder / "model") and os.access(folder / top, os.X_OK)
+
+
+def _optimize(kind):
+    return "-O0" if coverage.is_on() else _OPTIMIZE[kind]
 
 
 def _kind_arguments(kind):
@@ -190,7 +196,7 @@ def _trace_arguments(waves):
 
 
 def _digest(files, arguments, kind):
-    state = hashlib.sha256(repr((sorted(files.items()), arguments, _OPTIMIZE[kind], tool_versions(), compiler())).encode())
+    state = hashlib.sha256(repr((sorted(files.items()), arguments, _optimize(kind), tool_versions(), compiler())).encode())
     return state.hexdigest()[:16]
 
 
